@@ -1,0 +1,137 @@
+//! Facts that leave the engines. Consumers keep a durable cursor and are idempotent by (node, sequence).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeliveryId, Envelope, Mailbox, MessageId, Outcome, Timestamp, Transcript};
+
+/// The version of the stored form.
+const VERSION: u8 = 1;
+
+/// One fact about one message or one of its recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The message.
+    pub message: MessageId,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened. Names are those of the API: `message.accepted` and so on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It is on the disk and the 250 may be said.
+    Accepted {
+        /// Its envelope.
+        envelope: Envelope,
+        /// Its recipients with the address each was given as.
+        recipients: Vec<(DeliveryId, Mailbox)>,
+        /// Octets of content.
+        size: u64,
+    },
+    /// An attempt ended.
+    Attempted {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+        /// Which attempt this was, from 1.
+        attempt: u32,
+        /// What became of it.
+        outcome: Outcome,
+        /// The next try, when deferred.
+        next_due: Option<Timestamp>,
+        /// The local address used, when a connection was made.
+        source: Option<String>,
+        /// The conversation, kept for attempts that failed.
+        transcript: Option<Transcript>,
+    },
+    /// The deadline passed after an attempt.
+    Expired {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+    },
+    /// An operator or a route stopped it for now.
+    Held {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+    },
+    /// An operator let it go on.
+    Released {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+    },
+    /// An operator gave it up.
+    Cancelled {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+    },
+}
+
+/// Why stored bytes are not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    /// Written by a newer version, or damaged.
+    #[error("event format {0} is not known to this version (it knows {VERSION})")]
+    Version(u8),
+    /// No bytes at all.
+    #[error("an event without content")]
+    Empty,
+    /// Not what the version says.
+    #[error("an event that cannot be read: {0}")]
+    Damaged(#[from] serde_json::Error),
+}
+
+impl Event {
+    /// The type's name in the API and in logs.
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            EventKind::Accepted { .. } => "message.accepted",
+            EventKind::Attempted { outcome: Outcome::Delivered { .. }, .. } => "message.delivered",
+            EventKind::Attempted { outcome: Outcome::Deferred(_), .. } => "message.deferred",
+            EventKind::Attempted { outcome: Outcome::Bounced(_), .. } => "message.bounced",
+            EventKind::Expired { .. } => "message.expired",
+            EventKind::Held { .. } => "message.held",
+            EventKind::Released { .. } => "message.released",
+            EventKind::Cancelled { .. } => "message.cancelled",
+        }
+    }
+
+    /// The recipient it is about; nothing when it is about the whole message.
+    pub fn delivery(&self) -> Option<DeliveryId> {
+        match &self.kind {
+            EventKind::Accepted { .. } => None,
+            EventKind::Attempted { delivery, .. }
+            | EventKind::Expired { delivery, .. }
+            | EventKind::Held { delivery, .. }
+            | EventKind::Released { delivery, .. }
+            | EventKind::Cancelled { delivery, .. } => Some(*delivery),
+        }
+    }
+
+    /// The stored form: a version byte, then JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, self).expect("plain data always has a JSON form");
+        bytes
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, EventError> {
+        match bytes.split_first() {
+            None => Err(EventError::Empty),
+            Some((&VERSION, json)) => Ok(serde_json::from_slice(json)?),
+            Some((&version, _)) => Err(EventError::Version(version)),
+        }
+    }
+}

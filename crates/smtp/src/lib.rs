@@ -1,0 +1,1 @@
+//! SMTP without I/O: both ends of the conversation.

@@ -1,0 +1,1 @@
+//! Accepted mail that must survive anything.

@@ -1,0 +1,1 @@
+//! The HTTP face: API, public pages, webhooks, console.
