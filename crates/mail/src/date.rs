@@ -1,9 +1,7 @@
 //! The proleptic Gregorian calendar, as far as printing a date needs it.
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const SECONDS_PER_DAY: i64 = 86_400;
 
 struct Civil {
@@ -27,11 +25,7 @@ fn civil(days: i64) -> Civil {
 }
 
 fn name<'a>(names: &[&'a str], index: i64) -> &'a str {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| names.get(index))
-        .copied()
-        .expect("a remainder is in range")
+    usize::try_from(index).ok().and_then(|index| names.get(index)).copied().expect("a remainder is in range")
 }
 
 pub(crate) fn rfc5322(secs: i64) -> String {

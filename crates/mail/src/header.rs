@@ -176,7 +176,8 @@ fn mailbox_of(entry: &str) -> Option<crate::Mailbox> {
         _ => entry,
     };
     // A source route inside a header is obsolete syntax; the mailbox is what follows the colon.
-    let address = if address.starts_with('@') { address.split_once(':').map_or(address, |(_, rest)| rest) } else { address };
+    let address =
+        if address.starts_with('@') { address.split_once(':').map_or(address, |(_, rest)| rest) } else { address };
     address.trim().parse().ok()
 }
 

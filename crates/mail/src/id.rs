@@ -18,9 +18,7 @@ fn uuid_v7(now: Timestamp, random: [u8; 10]) -> [u8; 16] {
     let millis = u64::try_from(now.as_micros() / 1000).unwrap_or(0);
     let [_, _, a, b, c, d, e, f] = millis.to_be_bytes();
     let [r0, r1, r2, r3, r4, r5, r6, r7, r8, r9] = random;
-    [
-        a, b, c, d, e, f, 0x70 | (r0 & 0x0f), r1, 0x80 | (r2 & 0x3f), r3, r4, r5, r6, r7, r8, r9,
-    ]
+    [a, b, c, d, e, f, 0x70 | (r0 & 0x0f), r1, 0x80 | (r2 & 0x3f), r3, r4, r5, r6, r7, r8, r9]
 }
 
 fn parse_hex(text: &str, prefix: &'static str) -> Result<[u8; 16], IdError> {
