@@ -1,0 +1,1 @@
+//! What EHLO offers.

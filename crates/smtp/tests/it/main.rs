@@ -1,0 +1,4 @@
+//! The tests of both ends of the conversation.
+
+mod client;
+mod server;
