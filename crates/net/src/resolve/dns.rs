@@ -1,0 +1,227 @@
+//! The real DNS, through hickory, with bounds on everything that a publisher could make large or slow.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use hickory_resolver::{
+    TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
+    lookup::Lookup,
+    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RData, RecordType},
+    },
+};
+
+use super::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver, cache::Cache};
+use crate::Clock;
+
+/// For a whole question, CNAMEs, retries and all servers included.
+const QUESTION_MAX: Duration = Duration::from_secs(20);
+/// For one try of one server.
+const TRY_MAX: Duration = Duration::from_secs(5);
+/// How long "there is none" is kept when the answer does not say.
+const NEGATIVE_TTL: Duration = Duration::from_secs(60);
+/// How long "there is none" is kept at most (RFC 2308 §5 suggests hours; mail to a new domain should not wait so long).
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(3600);
+
+/// Which servers to ask.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// `["127.0.0.1:5353"]`; empty: those of the system (`/etc/resolv.conf`).
+    pub servers: Vec<SocketAddr>,
+}
+
+/// Why there is no resolver.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResolverError {
+    /// The system's configuration cannot be read.
+    #[error("cannot read the system's name servers ({why}); set `servers` in [dns], for example [\"127.0.0.1:53\"]")]
+    System {
+        /// The system's words.
+        why: String,
+    },
+}
+
+/// A resolver that asks name servers, caches what they allow, and reads `/etc/hosts` for addresses.
+pub struct DnsResolver {
+    resolver: TokioResolver,
+    clock: Clock,
+    mx: Mutex<Cache<MxAnswer>>,
+    addresses: Mutex<Cache<Result<Vec<IpAddr>, ResolveError>>>,
+}
+
+impl std::fmt::Debug for DnsResolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DnsResolver").finish_non_exhaustive()
+    }
+}
+
+impl DnsResolver {
+    /// A resolver for these settings. Called in a runtime.
+    pub fn new(settings: &DnsSettings, clock: Clock) -> Result<Self, ResolverError> {
+        let system = |error: NetError| ResolverError::System { why: error.to_string() };
+        let mut builder = if settings.servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(system)?
+        } else {
+            TokioResolver::builder_with_config(servers(&settings.servers), TokioRuntimeProvider::default())
+        };
+        tune(builder.options_mut());
+        let resolver = builder.build().map_err(system)?;
+        Ok(Self { resolver, clock, mx: Mutex::new(Cache::new()), addresses: Mutex::new(Cache::new()) })
+    }
+
+    /// One question, bounded in time.
+    async fn ask(&self, name: &Name, record_type: RecordType) -> Result<Answer, ResolveError> {
+        let asked = tokio::time::timeout(QUESTION_MAX, self.resolver.lookup(name.clone(), record_type)).await;
+        match asked {
+            Ok(Ok(lookup)) => Ok(Answer::of(&lookup)),
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => Answer::none(name, record_type, &none),
+            Ok(Err(error)) => Err(temporary(name, record_type, &error.to_string())),
+            Err(_) => Err(temporary(name, record_type, "no answer within 20 seconds")),
+        }
+    }
+
+    async fn ask_mx(&self, name: &Name) -> Result<(MxAnswer, Duration), ResolveError> {
+        let answer = self.ask(name, RecordType::MX).await?;
+        let exchanges = answer.data.iter().filter_map(exchange).take(MX_MAX).collect();
+        let found = if answer.exists { MxAnswer::Exchanges(exchanges) } else { MxAnswer::NoSuchDomain };
+        Ok((found, answer.ttl))
+    }
+
+    /// Both families at once. One family's failure does not hide the other's addresses.
+    async fn ask_addresses(&self, name: &Name) -> Result<(Vec<IpAddr>, Duration, bool), ResolveError> {
+        let (v4, v6) = tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA));
+        let (found, failed) = match (v4, v6) {
+            (Ok(v4), Ok(v6)) => (vec![v4, v6], None),
+            (Ok(found), Err(error)) | (Err(error), Ok(found)) => (vec![found], Some(error)),
+            (Err(error), Err(_)) => return Err(error),
+        };
+        // Half of the bound for each family, so that many of one do not push out the other.
+        let per_family = ADDRESSES_MAX / found.len();
+        let addresses: Vec<IpAddr> =
+            found.iter().flat_map(|answer| answer.data.iter().filter_map(address).take(per_family)).collect();
+        if let Some(error) = failed.filter(|_| addresses.is_empty()) {
+            return Err(error);
+        }
+        let ttl = found.iter().map(|answer| answer.ttl).min().unwrap_or_default();
+        Ok((addresses, ttl, found.iter().any(|answer| answer.exists)))
+    }
+}
+
+#[async_trait]
+impl Resolver for DnsResolver {
+    async fn mx(&self, domain: &str) -> Result<MxAnswer, ResolveError> {
+        let (key, name) = parse(domain)?;
+        let cached = lock(&self.mx).get(&key, self.clock.instant());
+        if let Some(answer) = cached {
+            return Ok(answer);
+        }
+        let (answer, ttl) = self.ask_mx(&name).await?;
+        lock(&self.mx).insert(key, answer.clone(), ttl, self.clock.instant());
+        Ok(answer)
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        let (key, name) = parse(host)?;
+        let cached = lock(&self.addresses).get(&key, self.clock.instant());
+        if let Some(answer) = cached {
+            return answer;
+        }
+        let (addresses, ttl, exists) = self.ask_addresses(&name).await?;
+        let answer = if exists { Ok(addresses) } else { Err(ResolveError::NoSuchDomain(key.clone())) };
+        lock(&self.addresses).insert(key, answer.clone(), ttl, self.clock.instant());
+        answer
+    }
+}
+
+/// The records of one answer, bounded.
+struct Answer {
+    data: Vec<RData>,
+    ttl: Duration,
+    /// False for NXDOMAIN.
+    exists: bool,
+}
+
+impl Answer {
+    fn of(lookup: &Lookup) -> Self {
+        let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
+        let wanted = lookup.query().query_type();
+        let of_type = lookup.answers().iter().filter(|record| record.record_type() == wanted);
+        let data = of_type.take(MX_MAX).map(|record| record.data.clone()).collect();
+        Self { data, ttl: Duration::from_secs(ttl.into()), exists: true }
+    }
+
+    fn none(name: &Name, record_type: RecordType, none: &NoRecords) -> Result<Self, ResolveError> {
+        let exists = match none.response_code {
+            ResponseCode::NoError => true,
+            ResponseCode::NXDomain => false,
+            code => return Err(temporary(name, record_type, &format!("the name server answers {code}"))),
+        };
+        let ttl = none.negative_ttl.map_or(NEGATIVE_TTL, |seconds| Duration::from_secs(seconds.into()));
+        Ok(Self { data: Vec::new(), ttl: ttl.min(NEGATIVE_TTL_MAX), exists })
+    }
+}
+
+fn servers(addresses: &[SocketAddr]) -> ResolverConfig {
+    let with_port = |mut connection: ConnectionConfig, port| {
+        connection.port = port;
+        connection
+    };
+    let server = |address: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(address.ip());
+        server.connections = vec![
+            with_port(ConnectionConfig::udp(), address.port()),
+            with_port(ConnectionConfig::tcp(), address.port()),
+        ];
+        server
+    };
+    ResolverConfig::from_parts(None, Vec::new(), addresses.iter().map(server).collect())
+}
+
+fn tune(options: &mut ResolverOpts) {
+    options.timeout = TRY_MAX;
+    // Our own cache keeps what is left after the bounds; hickory's would keep ten thousand records whole.
+    options.cache_size = 0;
+}
+
+/// The cache's key and the name to ask for: always absolute, so that no search list is tried.
+fn parse(text: &str) -> Result<(String, Name), ResolveError> {
+    let bad = || ResolveError::BadName(mail::for_log(text, 255));
+    let key = text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase();
+    let mut name = Name::from_ascii(&key).map_err(|_| bad())?;
+    if name.is_root() {
+        return Err(bad());
+    }
+    name.set_fqdn(true);
+    Ok((key, name))
+}
+
+fn exchange(data: &RData) -> Option<Exchange> {
+    let RData::MX(mx) = data else { return None };
+    let host = mx.exchange.to_ascii().to_ascii_lowercase();
+    let host = host.strip_suffix('.').filter(|host| !host.is_empty()).unwrap_or(".").to_owned();
+    Some(Exchange { preference: mx.preference, host })
+}
+
+fn address(data: &RData) -> Option<IpAddr> {
+    match data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    }
+}
+
+fn temporary(name: &Name, record_type: RecordType, why: &str) -> ResolveError {
+    let why = mail::for_log(why, 200);
+    ResolveError::Temporary(format!("no answer for {record_type} of {name}: {why}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
