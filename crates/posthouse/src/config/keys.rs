@@ -1,0 +1,242 @@
+//! Every key of the configuration file: what it takes, what it is without it, and what it is for. The reader takes
+//! its allowed keys from here, and the manual's reference and the sample file are printed from here.
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What it takes, in words.
+    pub(crate) takes: &'static str,
+    /// What holds without it, in words.
+    pub(crate) default: &'static str,
+    /// A value as it would be written.
+    pub(crate) example: &'static str,
+    /// What it is for.
+    pub(crate) about: &'static str,
+}
+
+/// One table of the file.
+#[derive(Debug)]
+pub(crate) struct Section {
+    /// Its heading as written: empty for the top of the file.
+    pub(crate) heading: &'static str,
+    /// What it is for.
+    pub(crate) about: &'static str,
+    /// Its keys in the order of the manual.
+    pub(crate) keys: &'static [&'static Key],
+    /// Keys and what to say about them, which a later version will have.
+    pub(crate) later: &'static [(&'static str, &'static str)],
+}
+
+impl Section {
+    /// The name of the table in the file.
+    pub(crate) fn name(&self) -> &'static str {
+        self.heading.trim_matches(['[', ']'])
+    }
+}
+
+macro_rules! keys {
+    ($($(#[doc = $about:literal])+ $constant:ident = $name:literal, $takes:literal, $default:literal, $example:literal;)*) => {
+        $(
+            $(#[doc = $about])+
+            pub(crate) const $constant: Key = Key {
+                name: $name, takes: $takes, default: $default, example: $example, about: concat!($($about),+).trim_ascii(),
+            };
+        )*
+    };
+}
+
+keys! {
+    /// The name that the server gives itself: in its banner, in EHLO, in Received fields and as the sender of bounces.
+    HOSTNAME = "hostname", "a host name", "the system's name", r#""mx.example.net""#;
+    /// Where the queue, the database and the mailboxes are. A relative path counts from the folder of this file.
+    DATA_DIR = "data_dir", "a path", "posthouse-data", r#""/var/lib/posthouse""#;
+    /// The address under which people reach this server's pages.
+    PUBLIC_URL = "public_url", "a URL", "none", r#""https://mail.example.net""#;
+
+    /// What the listener is for. `mx` takes mail for the domains of this server, `submission` takes mail from users
+    /// who authenticate, `http` serves `/healthz`, `/metrics` and the captured messages.
+    LISTENER_SERVICE = "service", "mx, submission or http", "required", r#""mx""#;
+    /// Where to listen: one address or several.
+    LISTENER_ADDRESS = "address", "addresses with ports", "required", r#"["0.0.0.0:25", "[::]:25"]"#;
+    /// `starttls` offers TLS on a connection that begins in clear text, `implicit` begins with the handshake.
+    LISTENER_TLS = "tls", "off, starttls or implicit", "starttls; off for http", r#""starttls""#;
+    /// Networks whose clients may relay without authentication.
+    LISTENER_TRUSTED = "trusted_networks", "networks", "none", r#"["192.0.2.0/24"]"#;
+    /// Whether passwords are taken over a connection without TLS.
+    LISTENER_PLAINTEXT = "plaintext_auth", "true or false", "false", "false";
+    /// What to do with a message that holds a bare CR or LF: `refuse` it, or `normalise` it to CRLF.
+    LISTENER_BARE = "bare_newline", "refuse or normalise", "refuse", r#""refuse""#;
+
+    /// The certificate chain, in PEM, the server's own first. Reloaded on SIGHUP.
+    TLS_CERTIFICATE = "certificate", "a path", "a self-signed certificate made in data_dir", r#""fullchain.pem""#;
+    /// The certificate's private key, in PEM.
+    TLS_KEY = "key", "a path", "made with the certificate", r#""privkey.pem""#;
+    /// Certificates of authorities that are trusted beside the public ones when a route says `verified`.
+    TLS_AUTHORITIES = "authorities", "a path", "the public ones only", r#""ca.pem""#;
+
+    /// The name servers to ask.
+    DNS_SERVERS = "servers", "addresses, port 53 unless given", "the system's", r#"["127.0.0.1:5353"]"#;
+
+    /// The largest message that is taken. Announced as SIZE.
+    MESSAGE_SIZE = "message_size", "a size", "50 MB", r#""50 MB""#;
+    /// Recipients that one message may have. Announced as LIMITS RCPTMAX and X-RCPTLIMIT.
+    RECIPIENTS = "recipients_per_message", "a number, at least 100", "1000", "1000";
+    /// Free space below which no new mail is taken (452 4.3.1).
+    DISK_RESERVE = "disk_reserve", "a size", "1 GB", r#""1 GB""#;
+    /// Connections at one time, over all SMTP listeners; the next one is told 421 and closed.
+    CONNECTIONS = "connections", "a number", "20000", "20000";
+    /// Wrong commands and refused recipients in one session before it is closed with 421.
+    ERRORS = "errors_per_session", "a number", "20", "20";
+    /// Commands that lead to no message (NOOP, RSET, VRFY and the like) in one session before it is closed with 421.
+    JUNK = "junk_per_session", "a number", "100", "100";
+    /// How long a client may take for the TLS handshake, and the server for its banner.
+    HANDSHAKE = "handshake_deadline", "a duration", "30s", r#""30s""#;
+    /// How long the server waits for a command.
+    COMMAND = "command_deadline", "a duration", "5m", r#""5m""#;
+    /// How long the server waits for each block of a message.
+    DATA = "data_deadline", "a duration", "3m", r#""3m""#;
+    /// The least rate of a message's content, per second, after its first minute.
+    DATA_RATE = "data_rate", "a size", "256 B", r#""256 B""#;
+    /// How long opening a connection to another server may take.
+    CONNECT = "connect_deadline", "a duration", "30s", r#""30s""#;
+    /// How long another server may take for its banner and for the reply to a command.
+    BANNER = "banner_deadline", "a duration", "5m", r#""5m""#;
+    /// How long another server may take to reply to the end of a message (RFC 5321 §4.5.3.2.6).
+    DOT = "dot_deadline", "a duration", "10m", r#""10m""#;
+    /// How long a stopping server waits for the transactions in flight.
+    SHUTDOWN = "shutdown_deadline", "a duration", "30s", r#""30s""#;
+
+    /// Which recipients the route is for: `*`, a domain, `*.domain` or an address.
+    ROUTE_RECIPIENTS = "recipients", "patterns", "all", r#"["*"]"#;
+    /// Which senders the route is for.
+    ROUTE_SENDERS = "senders", "patterns", "all", r#"["*.example.net"]"#;
+    /// Which authenticated users the route is for.
+    ROUTE_USERS = "users", "patterns", "all, and mail without a user", r#"["ann@example.net"]"#;
+    /// Where the mail goes: to its domain's `mx`, to a `relay`, to a `maildir` under data_dir, among the `capture`d
+    /// messages, on `hold` until an operator says more, or back (`reject`).
+    ROUTE_TO = "to", "mx, relay, maildir, capture, hold or reject", "required", r#""relay""#;
+    /// The next hop of a `relay`.
+    ROUTE_HOST = "host", "a host, port 25 unless given", "required for relay", r#""127.0.0.1:2526""#;
+    /// TLS towards the next hop: `off`, `opportunistic` (when offered, whatever the certificate), `required`
+    /// (whatever the certificate), `verified` (with a certificate that is valid for the host).
+    ROUTE_TLS = "tls", "off, opportunistic, required or verified", "opportunistic", r#""opportunistic""#;
+    /// The user to authenticate as to a `relay`.
+    ROUTE_USERNAME = "username", "a text", "no authentication", r#""me""#;
+    /// The file whose first line is that user's password.
+    ROUTE_PASSWORD = "password_file", "a path", "required with username", r#""relay.password""#;
+
+    /// The waits between attempts; the last one repeats.
+    RETRY = "retry", "durations", "1m 5m 15m 30m 1h 2h 4h 8h", r#"["1m", "5m", "15m", "30m", "1h", "2h", "4h", "8h"]"#;
+    /// The age at which a message that still fails goes back to its sender.
+    EXPIRE = "expire", "a duration", "5d", r#""5d""#;
+    /// Connections to one destination at a time.
+    DELIVERY_CONNECTIONS = "connections_per_destination", "a number", "20", "20";
+
+    /// The database of domains, users, aliases and events. A relative path counts from data_dir.
+    STORE_URL = "url", "sqlite:FILE", "sqlite:posthouse.db", r#""sqlite:posthouse.db""#;
+
+    /// One line for people, or one JSON object, per event.
+    LOG_FORMAT = "format", "text or json", "text", r#""text""#;
+    /// What is logged.
+    LOG_LEVEL = "level", "error, warn, info, debug or trace", "info", r#""info""#;
+}
+
+/// The top of the file.
+pub(crate) const TOP: Section = Section {
+    heading: "",
+    about: "The server as a whole. These keys stand at the top of the file, before the first table.",
+    keys: &[&HOSTNAME, &DATA_DIR, &PUBLIC_URL],
+    later: &[],
+};
+
+/// `[[listener]]`.
+pub(crate) const LISTENER: Section = Section {
+    heading: "[[listener]]",
+    about: "Where clients connect. One table for each; at least one.",
+    keys: &[
+        &LISTENER_SERVICE,
+        &LISTENER_ADDRESS,
+        &LISTENER_TLS,
+        &LISTENER_TRUSTED,
+        &LISTENER_PLAINTEXT,
+        &LISTENER_BARE,
+    ],
+    later: &[("proxy_networks", "the PROXY protocol is not in this version; remove the key, and let clients connect directly")],
+};
+
+/// `[tls]`.
+pub(crate) const TLS: Section = Section {
+    heading: "[tls]",
+    about: "The server's certificate. Without it, a self-signed one is made in data_dir.",
+    keys: &[&TLS_CERTIFICATE, &TLS_KEY, &TLS_AUTHORITIES],
+    later: &[],
+};
+
+/// `[dns]`.
+pub(crate) const DNS: Section =
+    Section { heading: "[dns]", about: "Where names are looked up.", keys: &[&DNS_SERVERS], later: &[] };
+
+/// `[limits]`.
+pub(crate) const LIMITS: Section = Section {
+    heading: "[limits]",
+    about: "What a client, a message or a disk may not exceed, and how long anybody is waited for.",
+    keys: &[
+        &MESSAGE_SIZE,
+        &RECIPIENTS,
+        &DISK_RESERVE,
+        &CONNECTIONS,
+        &ERRORS,
+        &JUNK,
+        &HANDSHAKE,
+        &COMMAND,
+        &DATA,
+        &DATA_RATE,
+        &CONNECT,
+        &BANNER,
+        &DOT,
+        &SHUTDOWN,
+    ],
+    later: &[],
+};
+
+/// `[[route]]`.
+pub(crate) const ROUTE: Section = Section {
+    heading: "[[route]]",
+    about: "Where accepted mail goes. The first route that fits decides; mail that none fits goes to the mailboxes of \
+            this server's own domains, and all else to the MX of its domain. A route never decides what is accepted.",
+    keys: &[
+        &ROUTE_RECIPIENTS,
+        &ROUTE_SENDERS,
+        &ROUTE_USERS,
+        &ROUTE_TO,
+        &ROUTE_HOST,
+        &ROUTE_TLS,
+        &ROUTE_USERNAME,
+        &ROUTE_PASSWORD,
+    ],
+    later: &[
+        ("accounts", "smarthost accounts are not in this version; give `host`, `username` and `password_file` instead"),
+        ("streams", "streams are not in this version; choose by `recipients`, `senders` or `users`"),
+    ],
+};
+
+/// `[delivery]`.
+pub(crate) const DELIVERY: Section = Section {
+    heading: "[delivery]",
+    about: "How delivery is tried again, and for how long.",
+    keys: &[&RETRY, &EXPIRE, &DELIVERY_CONNECTIONS],
+    later: &[],
+};
+
+/// `[store]`.
+pub(crate) const STORE: Section =
+    Section { heading: "[store]", about: "What operators edit and count.", keys: &[&STORE_URL], later: &[] };
+
+/// `[log]`.
+pub(crate) const LOG: Section =
+    Section { heading: "[log]", about: "One event, one line, on standard error.", keys: &[&LOG_FORMAT, &LOG_LEVEL], later: &[] };
+
+/// Every table in the order of the manual.
+pub(crate) const SECTIONS: [&Section; 9] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &ROUTE, &DELIVERY, &STORE, &LOG];
