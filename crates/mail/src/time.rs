@@ -50,6 +50,11 @@ impl Timestamp {
     pub fn to_rfc3339(self) -> String {
         date::rfc3339(self.0)
     }
+
+    /// Reads that form: UTC only, the fraction optional.
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        date::parse_rfc3339(text).map(Self)
+    }
 }
 
 impl Add<Duration> for Timestamp {
