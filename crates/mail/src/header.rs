@@ -105,6 +105,11 @@ fn fold_end(message: &[u8], mut end: usize) -> usize {
     end
 }
 
+/// Whether a line begins a field: a name, then a colon.
+pub fn is_field_start(line: &[u8]) -> bool {
+    field_name_length(line).is_some()
+}
+
 /// Octets before the colon when the line begins a field: printable ASCII without colon, blanks allowed before
 /// the colon as in the obsolete syntax (RFC 5322 §4.5.8).
 fn field_name_length(line: &[u8]) -> Option<usize> {
