@@ -1,1 +1,10 @@
 //! From a queued message to an outcome.
+
+mod engine;
+pub mod retry;
+mod settings;
+
+pub use engine::{Engine, LocalDomains, Parts, TlsClients};
+pub use settings::{
+    Credentials, Deadlines, Limits, Own, Pattern, PatternError, Relay, RelayTls, Route, SMTP_PORT, Settings, Target,
+};
