@@ -1,115 +1,58 @@
-//! The receiving end of the conversation.
-
-use std::{net::SocketAddr, sync::Arc, time::Instant};
-
-use mail::{Body, Protocol, Reply, TlsSummary};
+//! The receiving end of the conversation (RFC 5321 §3, §4).
+//!
+//! A [`Session`] keeps the order of commands, words the replies, finds the content and minds the bounds. It does not
+//! know who may send what to whom, nor where mail is kept: that it asks its driver ([`Ask`]), which answers
+//! ([`Answer`]). Nothing is processed while a question is open; what arrives meanwhile is held.
+//!
+//! ```text
+//!              Connect ── refused ─────────────────────────────┐
+//!                 │ 220                                        │
+//!                 ▼          handle_tls                        │
+//!   ┌──────────► Greet ◄──────────────────── Handshake         │
+//!   │             │ EHLO, HELO 250              ▲              │
+//!   │             ▼        AUTH 334             │ STARTTLS 220 │
+//!   │    ┌─────► Ready ─────────────────► Auth  │ (from Ready, │
+//!   │    │        │  ▲                     │    │  Mail,       │
+//!   │    │        │  └──── 235, 5xx ───────┘    │  Chunks)     │
+//!   │    │        │ MAIL 250                                   │
+//!   │    │        ▼                                            │
+//!   │    │◄───── Mail ───── DATA 354 ─────► Data ──┐           │
+//!   │    │ RSET,  │ ▲ └ RCPT 250                   │ dot       │
+//!   │    │ EHLO   │ │ BDAT                         ▼           │
+//!   │    │        ▼              LAST       commit 250, 4xx, 5xx
+//!   │    │      Chunk ◄──► Chunks ────────► (back to Ready)    │
+//!   │    │        │                                            │
+//!   └────┴──── Skip: the octets of a BDAT that was refused     │
+//!                                                              ▼
+//!     from everywhere: QUIT 221, 421, end of input ─────────► Closed
+//! ```
+//!
+//! The table of every command in every state is kept as a snapshot in this crate's tests.
+//!
+//! Decisions that no page of an RFC makes:
+//!
+//! - A client that speaks before the banner gets 554 5.5.0, if its driver reads before it answers `Ask::Connect` and
+//!   hands the bytes in. They are not kept.
+//! - Commands that follow EHLO without waiting are obeyed in order, although RFC 2920 §3.1 forbids to send them.
+//! - A refused recipient counts as an error until one of the same message has been accepted; from then on as many
+//!   refusals are forgiven as a message may have recipients. A list with some dead addresses gets through, a guesser
+//!   does not.
+//! - A BDAT that is refused is answered at once; its octets are thrown away when they come, and the transaction is
+//!   gone (RFC 3030 §2). One whose size can't be read has no octets.
 
 mod ask;
+mod authentication;
+mod commands;
+mod content;
+mod help;
+mod message;
+mod phase;
+mod session;
 mod settings;
+mod wait;
+mod words;
 
 pub use ask::{Answer, Ask, Output, Proof};
+pub use session::Session;
 pub use settings::{AuthOffer, Deadlines, Limits, Service, Settings, TlsOffer};
-
-/// The reply to VRFY of a server that does not tell who exists (RFC 5321 §3.5.3).
-pub fn vrfy_unsure() -> Reply {
-    Reply::with(252, (2, 5, 0), "cannot say whether this mailbox exists; send a message and see")
-}
-
-/// One connection of a client.
-#[derive(Debug)]
-pub struct Session {
-    settings: Arc<Settings>,
-}
-
-impl Session {
-    /// A connection from `peer`. The first output is `Ask::Connect`.
-    pub fn new(settings: Arc<Settings>, peer: SocketAddr, now: Instant) -> Self {
-        let _ = (peer, now);
-        Self { settings }
-    }
-
-    /// Bytes from the client, split anyhow.
-    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
-        let _ = (bytes, now);
-    }
-
-    /// Whether the driver should read. False while an `Ask` is open, outputs wait to be polled, or a handshake is due.
-    pub fn wants_input(&self) -> bool {
-        false
-    }
-
-    /// The client will send nothing more.
-    pub fn handle_eof(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// Time has passed: call it when `poll_timeout` is due.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// The handshake is done.
-    pub fn handle_tls(&mut self, tls: TlsSummary, now: Instant) {
-        let _ = (tls, now);
-    }
-
-    /// The server is stopping: 421 4.3.2 once the open transaction is finished.
-    pub fn handle_shutdown(&mut self, now: Instant) {
-        let _ = now;
-    }
-
-    /// When to call `handle_timeout`.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-
-    /// What to do next.
-    pub fn poll_output(&mut self) -> Option<Output> {
-        None
-    }
-
-    /// The driver's word on the open `Ask`.
-    pub fn answer(&mut self, answer: Answer, now: Instant) {
-        let _ = (answer, now);
-    }
-
-    /// The replies that are ready, after `Output::Write`.
-    pub fn take_write(&mut self) -> Vec<u8> {
-        Vec::new()
-    }
-
-    /// What the client called itself: printable ASCII, otherwise hostile.
-    pub fn helo(&self) -> Option<&str> {
-        None
-    }
-
-    /// The protocol word of the Received field.
-    pub fn protocol(&self) -> Protocol {
-        Protocol::Smtp
-    }
-
-    /// What the handshake agreed on.
-    pub fn tls(&self) -> Option<&TlsSummary> {
-        None
-    }
-
-    /// The authenticated user.
-    pub fn user(&self) -> Option<&str> {
-        None
-    }
-
-    /// Recipients accepted in the open transaction.
-    pub fn recipients(&self) -> usize {
-        0
-    }
-
-    /// The body type declared in the open transaction.
-    pub fn body(&self) -> Body {
-        Body::SevenBit
-    }
-
-    /// The settings of the service.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-}
+pub use words::vrfy_unsure;

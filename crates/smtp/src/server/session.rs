@@ -1,0 +1,551 @@
+//! The session: its parts, what goes in and what comes out. Commands are obeyed in [`super::commands`], content is
+//! taken in [`super::message`].
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
+
+use mail::{Body, Protocol, Reply, TlsSummary};
+
+use super::{
+    ask::{Answer, Ask, Output, Proof},
+    phase::{Phase, Question, Told},
+    settings::{AuthOffer, Settings, TlsOffer},
+    wait::{Expiry, Wait},
+    words,
+};
+use crate::{
+    command::{self, Foreign},
+    line::{self, Found, Held},
+};
+
+/// Octets of a line that is too long which are thrown away in the hope of its end. Behind them: 500 and closed.
+const OVERLONG_MAX: usize = 64 * 1024;
+
+/// One connection of a client. Idle, it owns no buffer.
+#[derive(Debug)]
+pub struct Session {
+    pub(super) settings: Arc<Settings>,
+    pub(super) peer: SocketAddr,
+    pub(super) phase: Phase,
+    asked: Option<Question>,
+    pub(super) hello: Option<Hello>,
+    pub(super) user: Option<Box<str>>,
+    pub(super) tls: Option<Box<TlsSummary>>,
+    /// Input that can't be processed yet: half a line, or what came while a question was open.
+    held: Held,
+    /// Octets of a line that is too long, thrown away so far.
+    overlong: Option<usize>,
+    /// Replies that wait to be written.
+    pub(super) replies: Vec<u8>,
+    outputs: VecDeque<Output>,
+    wait: Wait,
+    /// Since the last accepted message.
+    errors: u32,
+    junk: u32,
+    signals: Signals,
+}
+
+/// What the client called itself, and how.
+#[derive(Debug)]
+pub(super) struct Hello {
+    pub(super) name: Box<str>,
+    pub(super) dialect: Dialect,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// HELO.
+    Smtp,
+    /// EHLO.
+    Esmtp,
+}
+
+/// What has happened beside the conversation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signals {
+    /// The client spoke before the banner.
+    early: bool,
+    /// The client will send nothing more.
+    eof: bool,
+    /// The server is stopping.
+    shutdown: bool,
+}
+
+impl Session {
+    /// A connection from `peer`. The first output is `Ask::Connect`.
+    pub fn new(settings: Arc<Settings>, peer: SocketAddr, now: Instant) -> Self {
+        Self {
+            settings,
+            peer,
+            phase: Phase::Connect,
+            asked: Some(Question::Connect),
+            hello: None,
+            user: None,
+            tls: None,
+            held: Held::default(),
+            overlong: None,
+            replies: Vec::new(),
+            outputs: VecDeque::from([Output::Ask(Ask::Connect { peer })]),
+            wait: Wait::new(now),
+            errors: 0,
+            junk: 0,
+            signals: Signals::default(),
+        }
+    }
+
+    /// Bytes from the client, split anyhow. What can't be processed yet is kept, so a driver that does not mind
+    /// [`Session::wants_input`] fills the memory.
+    pub fn handle_input(&mut self, bytes: &[u8], now: Instant) {
+        match self.phase {
+            Phase::Connect => self.signals.early |= !bytes.is_empty(),
+            // Clear text behind STARTTLS is dropped, never run inside TLS (RFC 3207 §4, CVE-2011-0411).
+            Phase::Handshake(_) | Phase::Closed(_) => {}
+            _ => {
+                self.wait.heard(now);
+                if self.held.is_empty() && self.asked.is_none() {
+                    let used = self.run(bytes, now);
+                    self.held.push(bytes.get(used..).unwrap_or_default());
+                } else {
+                    self.held.push(bytes);
+                    self.resume(now);
+                }
+                self.settle();
+            }
+        }
+    }
+
+    /// Whether the driver should read. False while a question is open, outputs wait to be polled, or a handshake or
+    /// the end is due.
+    pub fn wants_input(&self) -> bool {
+        let listening = !matches!(self.phase, Phase::Connect | Phase::Handshake(_) | Phase::Closed(_));
+        listening && self.asked.is_none() && self.outputs.is_empty() && self.replies.is_empty()
+    }
+
+    /// The client will send nothing more. What it sent before is still obeyed.
+    pub fn handle_eof(&mut self, _now: Instant) {
+        self.signals.eof = true;
+        self.settle();
+    }
+
+    /// Time has passed. Does nothing before `poll_timeout` is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let Some((expiry, _)) = self.expiry().filter(|(_, at)| *at <= now) else {
+            return;
+        };
+        self.asked = None;
+        // In the middle of a handshake there is no way to say anything.
+        if expiry != Expiry::Banner {
+            self.say_reply(&words::expired(expiry, &self.settings));
+        }
+        self.close();
+    }
+
+    /// The handshake is done: what was learnt in clear text is forgotten (RFC 3207 §4.2). Before `Ask::Connect` is
+    /// answered it tells of implicit TLS.
+    pub fn handle_tls(&mut self, tls: TlsSummary, now: Instant) {
+        match self.phase {
+            Phase::Connect => self.tls = Some(Box::new(tls)),
+            Phase::Handshake(_) => {
+                self.tls = Some(Box::new(tls));
+                self.hello = None;
+                self.user = None;
+                self.phase = Phase::Greet;
+                self.wait.restart(now);
+                self.settle();
+            }
+            _ => {}
+        }
+    }
+
+    /// The server is stopping: 421 4.3.2 as soon as no transaction is open.
+    pub fn handle_shutdown(&mut self, _now: Instant) {
+        self.signals.shutdown = true;
+        self.settle();
+    }
+
+    /// When to call `handle_timeout`. Nothing while the driver has a question to answer; that wait is its own.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.expiry().map(|(_, at)| at)
+    }
+
+    /// What to do next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        self.outputs = VecDeque::new();
+        if self.asked.is_some() {
+            return None;
+        }
+        if !self.replies.is_empty() {
+            return Some(Output::Write);
+        }
+        match &mut self.phase {
+            Phase::Handshake(told @ Told::No) => {
+                *told = Told::Yes;
+                Some(Output::StartTls)
+            }
+            Phase::Closed(told @ Told::No) => {
+                *told = Told::Yes;
+                Some(Output::Close)
+            }
+            _ => None,
+        }
+    }
+
+    /// The replies that are ready, after `Output::Write`.
+    pub fn take_write(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.replies)
+    }
+
+    /// The driver's word on the open question. Without one it is ignored.
+    pub fn answer(&mut self, answer: Answer, now: Instant) {
+        let Some(question) = self.asked.take() else {
+            return;
+        };
+        self.wait.restart(now);
+        match question {
+            Question::Connect => self.connected(answer),
+            Question::Mail(body) => self.mail_answered(body, answer),
+            Question::Rcpt => self.rcpt_answered(answer),
+            Question::Begin(way) => self.begin_answered(way, answer),
+            Question::Commit => self.commit_answered(answer),
+            Question::Password | Question::ScramDone(Proof::Right) => self.authentication_answered(answer),
+            Question::ScramDone(Proof::Wrong) => self.refuse(answer),
+            Question::ScramStart(start) => self.scram_answered(*start, answer),
+            Question::Verify => self.verify_answered(answer),
+        }
+        self.resume(now);
+        self.settle();
+    }
+
+    /// What the client called itself: printable ASCII without spaces, otherwise hostile.
+    pub fn helo(&self) -> Option<&str> {
+        self.hello.as_ref().map(|hello| &*hello.name)
+    }
+
+    /// The protocol word of the Received field.
+    pub fn protocol(&self) -> Protocol {
+        match &self.hello {
+            Some(Hello { dialect: Dialect::Esmtp, .. }) => {
+                Protocol::Esmtp { tls: self.is_encrypted(), auth: self.user.is_some() }
+            }
+            _ => Protocol::Smtp,
+        }
+    }
+
+    /// What the handshake agreed on.
+    pub fn tls(&self) -> Option<&TlsSummary> {
+        self.tls.as_deref()
+    }
+
+    /// The authenticated user, as `Answer::Authenticated` named it.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Recipients accepted in the open transaction. Still there while `Ask::Commit` is open.
+    pub fn recipients(&self) -> usize {
+        self.transaction().map_or(0, |transaction| transaction.recipients)
+    }
+
+    /// The body type declared in the open transaction.
+    pub fn body(&self) -> Body {
+        self.transaction().map_or(Body::SevenBit, |transaction| transaction.body)
+    }
+
+    /// The client's address.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The settings of the service.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.tls.is_some() || self.settings.tls == TlsOffer::Established
+    }
+
+    /// Whether AUTH would be obeyed now.
+    pub(super) fn may_authenticate(&self) -> bool {
+        let allowed = match self.settings.auth {
+            AuthOffer::Never => false,
+            AuthOffer::OverTls => self.is_encrypted(),
+            AuthOffer::Always => true,
+        };
+        allowed && !self.settings.mechanisms.is_empty()
+    }
+
+    /// Processes as much of `input` as can be and says how much that was.
+    fn run(&mut self, input: &[u8], now: Instant) -> usize {
+        let mut used = 0;
+        while self.asked.is_none() && !self.is_stopping() {
+            let rest = input.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            let step = match self.phase {
+                Phase::Data(..) => self.take_data(rest, now),
+                Phase::Chunk(..) => self.take_chunk(rest, now),
+                Phase::Skip(_) => self.skip_chunk(rest, now),
+                Phase::Connect | Phase::Handshake(_) | Phase::Closed(_) => rest.len(),
+                Phase::Greet | Phase::Ready | Phase::Mail(_) | Phase::Chunks(..) | Phase::Auth(_) => {
+                    self.take_line(rest, now)
+                }
+            };
+            if step == 0 {
+                break;
+            }
+            used += step;
+        }
+        used
+    }
+
+    /// Processes what is held.
+    fn resume(&mut self, now: Instant) {
+        let lent = self.held.take();
+        let used = self.run(lent.rest(), now);
+        self.held.put_back(lent, used);
+    }
+
+    /// Whether the next thing to say is 421.
+    fn is_stopping(&self) -> bool {
+        self.signals.shutdown && matches!(self.phase, Phase::Greet | Phase::Ready)
+    }
+
+    /// All that could be processed is: draws the consequences of what happened beside the conversation.
+    fn settle(&mut self) {
+        if self.asked.is_some() || matches!(self.phase, Phase::Closed(_)) {
+            return;
+        }
+        if self.is_stopping() {
+            self.say_reply(&words::stopping(&self.settings));
+            self.close();
+        } else if self.signals.eof {
+            self.close();
+        }
+    }
+
+    fn expiry(&self) -> Option<(Expiry, Instant)> {
+        let waiting = self.asked.is_none() || matches!(self.phase, Phase::Connect);
+        waiting.then(|| self.wait.expiry(&self.phase, &self.settings.deadlines)).flatten()
+    }
+
+    fn connected(&mut self, answer: Answer) {
+        self.phase = Phase::Greet;
+        match answer {
+            Answer::Go if self.signals.early => {
+                self.say(words::EARLY);
+                self.close();
+            }
+            // `settle` says 421 in its place.
+            Answer::Go if self.signals.shutdown => {}
+            Answer::Go => self.say_reply(&words::banner(&self.settings)),
+            other => {
+                self.say_reply(&refusal(other));
+                self.close();
+            }
+        }
+    }
+
+    /// One line, or nothing when it is not complete.
+    fn take_line(&mut self, input: &[u8], now: Instant) -> usize {
+        if let Some(skipped) = self.overlong {
+            return self.skip_line(skipped, input, now);
+        }
+        match line::find(input, self.line_max(input)) {
+            Found::Line { text, used } => {
+                self.wait.restart(now);
+                match self.phase {
+                    Phase::Auth(_) => self.response(text),
+                    _ => self.command(text),
+                }
+                used
+            }
+            Found::BareLf { used } => {
+                self.wait.restart(now);
+                self.leave_authentication();
+                self.fail(words::BARE_LF);
+                used
+            }
+            Found::TooLong => self.skip_line(0, input, now),
+            // A TLS client waits for us: there will be no line.
+            Found::Partial if Foreign::of(input) == Some(Foreign::Tls) && !matches!(self.phase, Phase::Auth(_)) => {
+                self.command(input);
+                input.len()
+            }
+            Found::Partial => 0,
+        }
+    }
+
+    fn line_max(&self, input: &[u8]) -> usize {
+        let limits = &self.settings.limits;
+        let start = input.get(..limits.command_line).unwrap_or(input);
+        let long = matches!(self.phase, Phase::Auth(_)) || command::is_auth(start);
+        if long { limits.auth_line } else { limits.command_line }
+    }
+
+    /// Throws away a line that is too long, up to its end.
+    fn skip_line(&mut self, skipped: usize, input: &[u8], now: Instant) -> usize {
+        let room = OVERLONG_MAX.saturating_sub(skipped);
+        let window = input.get(..room).unwrap_or(input);
+        match memchr::memchr(b'\n', window) {
+            Some(end) => {
+                self.overlong = None;
+                self.wait.restart(now);
+                self.complain_of_length();
+                end + 1
+            }
+            None if window.len() >= room => {
+                self.overlong = None;
+                self.complain_of_length();
+                self.close();
+                input.len()
+            }
+            None => {
+                self.overlong = Some(skipped + window.len());
+                window.len()
+            }
+        }
+    }
+
+    fn complain_of_length(&mut self) {
+        match self.leave_authentication() {
+            true => self.fail(words::AUTH_LINE_TOO_LONG),
+            false => self.fail_reply(&words::line_too_long(self.settings.limits.command_line)),
+        }
+    }
+
+    /// Asks the driver. Nothing is processed until it answers.
+    pub(super) fn ask(&mut self, question: Question, ask: Ask) {
+        self.asked = Some(question);
+        self.outputs.push_back(Output::Ask(ask));
+    }
+
+    pub(super) fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    /// A wait that is not for a command line begins.
+    pub(super) fn restart_wait(&mut self, now: Instant) {
+        self.wait.restart(now);
+    }
+
+    pub(super) fn count_content(&mut self, octets: usize) {
+        self.wait.count(octets);
+    }
+
+    /// Octets counted since the wait began.
+    pub(super) fn counted(&self) -> u64 {
+        self.wait.octets()
+    }
+
+    /// Says one of the lines of [`words`].
+    pub(super) fn say(&mut self, line: &str) {
+        self.replies.extend_from_slice(line.as_bytes());
+        self.replies.extend_from_slice(b"\r\n");
+    }
+
+    pub(super) fn say_reply(&mut self, reply: &Reply) {
+        reply.write_wire(&mut self.replies);
+    }
+
+    /// Says that something is wrong, and counts it.
+    pub(super) fn fail(&mut self, line: &str) {
+        if self.may_err() {
+            self.say(line);
+        }
+    }
+
+    pub(super) fn fail_reply(&mut self, reply: &Reply) {
+        if self.may_err() {
+            self.say_reply(reply);
+        }
+    }
+
+    /// The driver refused: its 5xx count as errors, its 421 closes (RFC 5321 §3.8).
+    pub(super) fn refuse(&mut self, answer: Answer) {
+        let reply = refusal(answer);
+        if !reply.is_permanent() || self.may_err() {
+            self.say_reply(&reply);
+        }
+        if reply.code == 421 {
+            self.close();
+        }
+    }
+
+    /// Counts an error. False when it was one too many: then 421 has been said.
+    fn may_err(&mut self) -> bool {
+        let may = self.errors < self.settings.limits.errors;
+        if may {
+            self.errors += 1;
+        } else {
+            self.say_reply(&words::too_many_errors(&self.settings));
+            self.close();
+        }
+        may
+    }
+
+    /// Counts a command that leads nowhere. False when it was one too many: then 421 has been said.
+    pub(super) fn may_idle(&mut self) -> bool {
+        let may = self.junk < self.settings.limits.junk;
+        if may {
+            self.junk += 1;
+        } else {
+            self.say_reply(&words::too_much_junk(&self.settings));
+            self.close();
+        }
+        may
+    }
+
+    /// A message was accepted: what went before is forgiven.
+    pub(super) fn forgive(&mut self) {
+        self.errors = 0;
+        self.junk = 0;
+    }
+
+    /// Ends the conversation. Replies that wait are still written.
+    pub(super) fn close(&mut self) {
+        self.drop_draft();
+        self.held.clear();
+        self.phase = Phase::Closed(Told::No);
+    }
+}
+
+/// The reply of a refusal. An answer that does not fit its question is our mistake.
+pub(super) fn refusal(answer: Answer) -> Reply {
+    match answer {
+        Answer::Refuse(reply) if reply.is_transient() || reply.is_permanent() => reply,
+        _ => words::internal_error(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Service;
+
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
+    fn some_instant() -> Instant {
+        Instant::now()
+    }
+
+    /// E1: ten thousand idle connections must fit into 100 MiB with all that the driver needs.
+    #[test]
+    fn an_idle_session_is_small() {
+        let now = some_instant();
+        let settings = Arc::new(Settings::new("mx.example", Service::Mx));
+        let mut session = Session::new(settings, ([192, 0, 2, 1], 1).into(), now);
+        while session.poll_output().is_some() {}
+        session.answer(Answer::Go, now);
+        session.handle_input(b"EHLO client.example\r\nNOO", now);
+        session.handle_input(b"P\r\n", now);
+        while session.poll_output().is_some() {
+            session.take_write();
+        }
+        assert!(size_of::<Session>() <= 512, "{} octets", size_of::<Session>());
+        assert_eq!((session.outputs.capacity(), session.replies.capacity()), (0, 0));
+        assert!(session.held.is_empty());
+    }
+}
