@@ -1,7 +1,9 @@
 //! From a queued message to an outcome.
 
 mod engine;
+pub mod mx;
 pub mod retry;
+pub mod route;
 mod settings;
 
 pub use engine::{Engine, LocalDomains, Parts, TlsClients};
