@@ -1,0 +1,289 @@
+//! The list of captured messages, one message, and its parts.
+
+use axum::{
+    extract::{Path, Query, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use mail::MessageId;
+use serde::Deserialize;
+use spool::{CaptureView, SpoolError};
+
+use crate::{
+    face::Face,
+    letter::{Letter, READ_MAX},
+    page::{Html, Page, html},
+    words::Words,
+};
+
+/// Messages on one page of the list.
+const PAGE_ROWS: usize = 50;
+/// Octets read of each message for its subject in the list.
+const SUBJECT_READ_MAX: usize = 64 * 1024;
+/// Recipients named in the list.
+const RECIPIENTS_SHOWN: usize = 3;
+
+/// Where in the list.
+#[derive(Deserialize)]
+pub(crate) struct Before {
+    before: Option<String>,
+}
+
+/// `GET /`: the newest captured messages, or those before one.
+pub(crate) async fn list(State(face): State<Face>, Query(place): Query<Before>, headers: HeaderMap) -> Response {
+    let words = Words::of(&headers);
+    let before = match place.before.map(|text| text.parse::<MessageId>()).transpose() {
+        Ok(before) => before,
+        Err(_) => return missing(words),
+    };
+    let rows = match face.spool.captured(before, PAGE_ROWS).await {
+        Ok(rows) => rows,
+        Err(error) => return unavailable(words, &error),
+    };
+    let mut body = html!("<p>", words.captured_about, "</p>");
+    if rows.is_empty() {
+        body = html!(
+            body,
+            "<p>",
+            words.nothing_captured,
+            " ",
+            words.how_to_send,
+            "</p><pre>swaks --server 127.0.0.1:2525 --from me@example.net --to you@example.org</pre>"
+        );
+    } else {
+        body = html!(body, table(&face, &rows, words).await);
+    }
+    if let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) {
+        body = html!(body, "<p><a href=\"/?before=", last.id.to_string(), "\">", words.older, "</a></p>");
+    }
+    Page { title: words.captured_mail, words, body }.respond(StatusCode::OK)
+}
+
+async fn table(face: &Face, rows: &[CaptureView], words: &'static Words) -> Html {
+    let mut lines = Html::default();
+    for row in rows {
+        let subject = subject(face, row.id).await.unwrap_or_else(|| words.no_subject.to_owned());
+        lines = html!(
+            lines,
+            "<tr><td>",
+            shown_time(row),
+            "</td><td>",
+            row.reverse_path.to_string(),
+            "</td><td>",
+            recipients(row),
+            "</td><td><a href=\"/captured/",
+            row.id.to_string(),
+            "\">",
+            subject,
+            "</a></td><td>",
+            row.size.to_string(),
+            "</td></tr>"
+        );
+    }
+    html!(
+        "<table><thead><tr><th>",
+        words.when,
+        "</th><th>",
+        words.from,
+        "</th><th>",
+        words.to,
+        "</th><th>",
+        words.subject,
+        "</th><th>",
+        words.size,
+        "</th></tr></thead><tbody>",
+        lines,
+        "</tbody></table>"
+    )
+}
+
+fn shown_time(row: &CaptureView) -> String {
+    row.at.to_rfc3339().chars().take("2026-11-24T08:16:09".len()).collect::<String>().replace('T', " ")
+}
+
+fn recipients(row: &CaptureView) -> String {
+    let mut text = row.recipients.iter().take(RECIPIENTS_SHOWN).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if let more @ 1.. = row.recipients.len().saturating_sub(RECIPIENTS_SHOWN) {
+        text.push_str(&format!(" + {more}"));
+    }
+    text
+}
+
+async fn subject(face: &Face, id: MessageId) -> Option<String> {
+    let (beginning, _) = read(face, id, SUBJECT_READ_MAX).await.ok()?;
+    Letter::read(&beginning).subject.filter(|subject| !subject.trim().is_empty())
+}
+
+/// The content's first `max` octets, and whether there are more.
+async fn read(face: &Face, id: MessageId, max: usize) -> Result<(Vec<u8>, bool), SpoolError> {
+    let mut content = face.spool.content(id).await?;
+    let mut beginning = Vec::new();
+    while let Some(chunk) = content.read().await? {
+        let room = max - beginning.len();
+        beginning.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if chunk.len() > room {
+            return Ok((beginning, true));
+        }
+    }
+    Ok((beginning, false))
+}
+
+/// The captured message of that id. What still waits in the queue is not shown here: it is not captured.
+async fn find(face: &Face, id: &str) -> Result<Option<CaptureView>, SpoolError> {
+    let Ok(id) = id.parse::<MessageId>() else {
+        return Ok(None);
+    };
+    let after = MessageId::from_bytes(u128::from_be_bytes(id.to_bytes()).saturating_add(1).to_be_bytes());
+    let rows = face.spool.captured(Some(after), 1).await?;
+    Ok(rows.into_iter().find(|row| row.id == id))
+}
+
+/// `GET /captured/ID`.
+pub(crate) async fn view(State(face): State<Face>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let words = Words::of(&headers);
+    let row = match find(&face, &id).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return missing(words),
+        Err(error) => return unavailable(words, &error),
+    };
+    let (message, cut) = match read(&face, row.id, READ_MAX).await {
+        Ok(read) => read,
+        Err(error) => return unavailable(words, &error),
+    };
+    let body = describe(&row, &Letter::read(&message), cut, words);
+    Page { title: words.message, words, body }.respond(StatusCode::OK)
+}
+
+fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words) -> Html {
+    let id = row.id.to_string();
+    let mut body = html!(
+        "<p><a href=\"/\">",
+        words.captured_mail,
+        "</a> · <code>",
+        &id,
+        "</code> · ",
+        row.size.to_string(),
+        " ",
+        words.octets,
+        " · <a href=\"/captured/",
+        &id,
+        "/raw\">",
+        words.download,
+        "</a></p>"
+    );
+    if cut {
+        body = html!(body, "<p><strong>", words.cut, "</strong></p>");
+    }
+    let to = row.recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    body = html!(
+        body,
+        "<h2>",
+        words.envelope,
+        "</h2><table><tr><th>",
+        words.from,
+        "</th><td>",
+        row.reverse_path.to_string(),
+        "</td></tr><tr><th>",
+        words.to,
+        "</th><td><pre>",
+        to,
+        "</pre></td></tr></table><h2>",
+        words.header,
+        "</h2><table>"
+    );
+    for (name, value) in &letter.fields {
+        body = html!(body, "<tr><th>", name, "</th><td>", value, "</td></tr>");
+    }
+    body = html!(body, "</table>");
+    if let Some(text) = &letter.text {
+        body = html!(body, "<h2>", words.text, "</h2><pre>", text, "</pre>");
+    }
+    if letter.html.is_some() {
+        body = html!(
+            body,
+            "<h2>",
+            words.html,
+            "</h2><p>",
+            words.html_about,
+            "</p><iframe sandbox title=\"",
+            words.html,
+            "\" src=\"/captured/",
+            &id,
+            "/html\"></iframe>"
+        );
+    }
+    if letter.text.is_none() && letter.html.is_none() {
+        body = html!(body, "<p>", words.no_text, "</p>");
+    }
+    if !letter.attachments.is_empty() {
+        body = html!(body, "<h2>", words.attachments, "</h2><ul>");
+        for (name, size) in &letter.attachments {
+            body = html!(body, "<li>", name, " (", size.to_string(), " ", words.octets, ")</li>");
+        }
+        body = html!(body, "</ul>");
+    }
+    body
+}
+
+/// `GET /captured/ID/html`: the HTML part as it came, in a sandbox that runs and fetches nothing.
+pub(crate) async fn html_part(State(face): State<Face>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let words = Words::of(&headers);
+    let row = match find(&face, &id).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return missing(words),
+        Err(error) => return unavailable(words, &error),
+    };
+    let html = match read(&face, row.id, READ_MAX).await {
+        Ok((message, _)) => Letter::read(&message).html,
+        Err(error) => return unavailable(words, &error),
+    };
+    let policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
+    let kind = "text/html; charset=utf-8";
+    ([(header::CONTENT_SECURITY_POLICY, policy), (header::CONTENT_TYPE, kind)], html.unwrap_or_default())
+        .into_response()
+}
+
+/// `GET /captured/ID/raw`: the message as received, as a file.
+pub(crate) async fn raw(State(face): State<Face>, Path(id): Path<String>, headers: HeaderMap) -> Response {
+    let words = Words::of(&headers);
+    let row = match find(&face, &id).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return missing(words),
+        Err(error) => return unavailable(words, &error),
+    };
+    let content = match face.spool.content(row.id).await {
+        Ok(content) => content,
+        Err(error) => return unavailable(words, &error),
+    };
+    let name = format!("attachment; filename=\"{}.eml\"", row.id);
+    let stream = Chunks(content).into_body();
+    ([(header::CONTENT_TYPE, "message/rfc822".to_owned()), (header::CONTENT_DISPOSITION, name)], stream).into_response()
+}
+
+/// A content as the body of an answer, read as the client takes it.
+struct Chunks(spool::Content);
+
+impl Chunks {
+    fn into_body(self) -> axum::body::Body {
+        axum::body::Body::from_stream(futures_util::stream::unfold(Some(self.0), |content| async {
+            let mut content = content?;
+            match content.read().await {
+                Ok(Some(chunk)) => Some((Ok::<Bytes, SpoolError>(chunk), Some(content))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        }))
+    }
+}
+
+fn missing(words: &'static Words) -> Response {
+    let body = html!("<p>", words.no_such_message, " <a href=\"/\">", words.captured_mail, "</a></p>");
+    Page { title: words.not_found, words, body }.respond(StatusCode::NOT_FOUND)
+}
+
+fn unavailable(words: &'static Words, error: &SpoolError) -> Response {
+    tracing::error!(%error, "a page could not be made");
+    let body = html!("<p>", words.unavailable_about, "</p>");
+    Page { title: words.unavailable, words, body }.respond(StatusCode::SERVICE_UNAVAILABLE)
+}
