@@ -4,6 +4,7 @@ mod engine;
 pub mod mx;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 mod settings;
 
 pub use engine::{Engine, LocalDomains, Parts, TlsClients};
