@@ -1,5 +1,6 @@
 //! From a queued message to an outcome.
 
+pub mod classify;
 mod engine;
 pub mod mx;
 pub mod retry;
