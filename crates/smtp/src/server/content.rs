@@ -73,11 +73,12 @@ impl Content {
         if self.is_good() { self.keep(input, limit) } else { self.drain(input) }
     }
 
-    /// The last chunk is in. What is returned is passed on.
-    pub(super) fn finish(&mut self, limit: u64) -> Taken {
+    /// The last chunk is in. What is returned is passed on. A line end that the client left out is not held against
+    /// the size it had announced.
+    pub(super) fn finish(&mut self) -> Taken {
         let mut content = Vec::new();
         self.decoder.finish(&mut content);
-        self.judge(0, End::Reached, content, limit)
+        self.judge(0, End::Reached, content, u64::MAX)
     }
 
     /// The message is too large, as is known before its octets are there.

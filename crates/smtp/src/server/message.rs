@@ -184,13 +184,12 @@ impl Session {
 
     /// The octets of a chunk are all there.
     fn end_chunk(&mut self) {
-        let limit = self.settings.limits.message_size;
         let Phase::Chunk(_, content, octets) = &mut self.phase else {
             return;
         };
         let Octets { size, place, .. } = *octets;
         if place == ChunkPlace::Last {
-            let taken = content.finish(limit);
+            let taken = content.finish();
             self.pass(taken);
             return self.end_message();
         }
