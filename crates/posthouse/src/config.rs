@@ -20,12 +20,14 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use check::DEFAULT_STORE_URL;
 pub(crate) use complaint::{Complaint, Complaints};
 pub(crate) use listener::{BareNewline, Listener, ListenerTls, Service};
-pub(crate) use reader::Placed;
 pub(crate) use reference::{reference, sample};
-pub(crate) use route::{Credentials, RelayTls, Route, Target};
-pub(crate) use value::{Network, duration, show_duration};
+pub(crate) use route::{RelayTls, Route, Target};
+pub(crate) use value::{Network, duration, host_and_port};
+#[cfg(test)]
+pub(crate) use value::address_pattern;
 
 /// The folder of data when nothing says otherwise.
 pub(crate) const DEFAULT_DATA_DIR: &str = "posthouse-data";
@@ -77,7 +79,7 @@ pub(crate) struct Limits {
     pub(crate) message_size: u64,
     pub(crate) recipients: u64,
     pub(crate) disk_reserve: u64,
-    pub(crate) connections: u64,
+    pub(crate) connections_per_address: u64,
     pub(crate) errors: u64,
     pub(crate) junk: u64,
     pub(crate) handshake: Duration,
@@ -96,7 +98,7 @@ impl Default for Limits {
             message_size: 50_000_000,
             recipients: 1000,
             disk_reserve: 1_000_000_000,
-            connections: 20_000,
+            connections_per_address: 100,
             errors: 20,
             junk: 100,
             handshake: Duration::from_secs(30),

@@ -1,2 +1,22 @@
 //! One binary: command line, configuration, wiring.
-fn main() {}
+//!
+//! - [`cli`]: what people type and read;
+//! - [`config`]: the file, checked, with every mistake at once;
+//! - [`wire`]: the engines put together, signals, reload;
+//! - [`control`] and [`admin`]: what a running server can be asked, and the answers;
+//! - [`sandbox`]: the server without a file;
+//! - [`logs`]: one event, one line.
+//!
+//! Nothing here knows SMTP, SQL or the disk: it is the only crate that knows all the others.
+
+mod admin;
+mod cli;
+mod config;
+mod control;
+mod logs;
+mod sandbox;
+mod wire;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -2,6 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use net::{
+    Clock,
+    tls::{self, TlsError},
+};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -158,37 +162,51 @@ fn read_tls<'t>(
     };
     let certificate = reader.text(&keys::TLS_CERTIFICATE, path);
     let key = reader.text(&keys::TLS_KEY, path);
-    let authorities = reader.text(&keys::TLS_AUTHORITIES, path);
-    let readable = |reader: &mut Reader<'_>, placed: &Placed<PathBuf>, what: &str| {
+    let authorities = reader.text(&keys::TLS_AUTHORITIES, path).map(|placed| {
         let path = tables.path(&placed.value);
-        if let Err(error) = std::fs::File::open(&path) {
-            let what = format!("cannot read the {what} {}: {error}", path.display());
-            reader.complain(Complaint::at(placed.span.clone(), what));
+        if let Err(error) = tls::Client::verified(Some(&path), Clock::system()) {
+            reader.complain(Complaint::at(placed.span, error.to_string()));
         }
         path
-    };
-    let authorities = authorities.map(|placed| readable(&mut reader, &placed, "authorities"));
-    let files = match (certificate, key) {
+    });
+    let lone = match (certificate, key) {
         (Some(certificate), Some(key)) => {
-            let files = CertificateFiles {
-                certificate: readable(&mut reader, &certificate, "certificate"),
-                key: readable(&mut reader, &key, "key"),
-            };
-            Some(files)
+            return (Some(read_certificate(&mut reader, tables, &certificate, &key)), authorities);
         }
-        (Some(lone), None) => {
-            reader.complain(Complaint::at(lone.span, "a certificate without its key").help("add key = \"…\" below it"));
-            None
-        }
-        (None, Some(lone)) => {
-            reader.complain(
-                Complaint::at(lone.span, "a key without its certificate").help("add certificate = \"…\" above it"),
-            );
-            None
-        }
+        (Some(lone), None) => Some((lone, "a certificate without its key", "add key = \"…\" below it")),
+        (None, Some(lone)) => Some((lone, "a key without its certificate", "add certificate = \"…\" above it")),
         (None, None) => None,
     };
-    (files, authorities)
+    if let Some((lone, what, help)) = lone {
+        reader.complain(Complaint::at(lone.span, what).help(help));
+    }
+    (None, authorities)
+}
+
+/// Loads certificate and key as the server will, and puts what is wrong under the file that is at fault.
+fn read_certificate(
+    reader: &mut Reader<'_>,
+    tables: &Tables<'_>,
+    certificate: &Placed<PathBuf>,
+    key: &Placed<PathBuf>,
+) -> CertificateFiles {
+    let files = CertificateFiles { certificate: tables.path(&certificate.value), key: tables.path(&key.value) };
+    let source = tls::Source::Files { certificate: files.certificate.clone(), key: files.key.clone() };
+    if let Err(error) = tls::Server::new(source, Clock::system()) {
+        let at_key = match &error {
+            TlsError::NoKey { .. } | TlsError::EncryptedKey { .. } | TlsError::BadKey { .. } => true,
+            TlsError::Mismatch { .. } => true,
+            TlsError::Unreadable { path, .. } => *path == files.key,
+            TlsError::Unwritable { .. }
+            | TlsError::NoCertificate { .. }
+            | TlsError::BadCertificate { .. }
+            | TlsError::SelfSigned { .. }
+            | TlsError::Setup(_) => false,
+        };
+        let span = if at_key { key.span.clone() } else { certificate.span.clone() };
+        reader.complain(Complaint::at(span, error.to_string()));
+    }
+    files
 }
 
 fn read_dns<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> Vec<std::net::SocketAddr> {
@@ -221,7 +239,10 @@ fn read_limits<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> L
         message_size: or_default!(reader.text(&keys::MESSAGE_SIZE, message_size), defaults.message_size),
         recipients: or_default!(reader.number(&keys::RECIPIENTS, RECIPIENTS_MIN..=RECIPIENTS_MAX), defaults.recipients),
         disk_reserve: or_default!(reader.text(&keys::DISK_RESERVE, value::size), defaults.disk_reserve),
-        connections: or_default!(reader.number(&keys::CONNECTIONS, 1..=CONNECTIONS_MAX), defaults.connections),
+        connections_per_address: or_default!(
+            reader.number(&keys::CONNECTIONS, 1..=CONNECTIONS_MAX),
+            defaults.connections_per_address
+        ),
         errors: or_default!(reader.number(&keys::ERRORS, 1..=1_000_000), defaults.errors),
         junk: or_default!(reader.number(&keys::JUNK, 1..=1_000_000), defaults.junk),
         handshake: or_default!(reader.text(&keys::HANDSHAKE, deadline), defaults.handshake),

@@ -85,8 +85,9 @@ keys! {
     RECIPIENTS = "recipients_per_message", "a number, at least 100", "1000", "1000";
     /// Free space below which no new mail is taken (452 4.3.1).
     DISK_RESERVE = "disk_reserve", "a size", "1 GB", r#""1 GB""#;
-    /// Connections at one time, over all SMTP listeners; the next one is told 421 and closed.
-    CONNECTIONS = "connections", "a number", "20000", "20000";
+    /// Connections of one client address to one service at a time; the next one is told 421 and closed. Loopback and
+    /// trusted networks are not counted. All services together take 20,000.
+    CONNECTIONS = "connections_per_address", "a number", "100", "100";
     /// Wrong commands and refused recipients in one session before it is closed with 421.
     ERRORS = "errors_per_session", "a number", "20", "20";
     /// Commands that lead to no message (NOOP, RSET, VRFY and the like) in one session before it is closed with 421.

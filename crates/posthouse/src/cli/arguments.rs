@@ -1,0 +1,297 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mail::{Domain, Mailbox};
+
+/// An SMTP server and delivery engine.
+#[derive(Debug, Parser)]
+#[command(name = "posthouse", version, about, max_term_width = 100, infer_long_args = false)]
+#[command(after_help = "Without --config, every command means the sandbox in ./posthouse-data.")]
+pub(super) struct Arguments {
+    /// The configuration file; without it, the sandbox
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the server; without --config a sandbox that captures all mail and lets nothing out
+    Serve,
+    /// Look for mistakes before they hurt
+    Check {
+        #[command(subcommand)]
+        what: Option<CheckWhat>,
+    },
+    /// The domains whose mail is taken
+    Domain {
+        #[command(subcommand)]
+        verb: DomainVerb,
+    },
+    /// The users who may send and have a mailbox
+    User {
+        #[command(subcommand)]
+        verb: UserVerb,
+    },
+    /// Addresses that lead to others
+    Alias {
+        #[command(subcommand)]
+        verb: AliasVerb,
+    },
+    /// Where mail for unknown users of a domain goes
+    CatchAll {
+        #[command(subcommand)]
+        verb: CatchAllVerb,
+    },
+    /// What waits, why, and how to change that
+    Queue {
+        #[command(subcommand)]
+        verb: QueueVerb,
+    },
+    /// Send one letter and print the conversation
+    Send(Letter),
+    /// Print a page of the manual
+    #[command(hide = true)]
+    Reference { page: ReferencePage },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CheckWhat {
+    /// The configuration file: every mistake, with its line
+    Config,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ReferencePage {
+    Config,
+    Sample,
+}
+
+/// How a listing is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct Listing {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DomainVerb {
+    /// Take mail for a domain
+    Add {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+        /// Pass its mail on to its MX or along a route, instead of keeping mailboxes here
+        #[arg(long)]
+        relay: bool,
+    },
+    /// List the domains
+    List(Listing),
+    /// Take no more mail for a domain
+    Remove {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserVerb {
+    /// Add a user with a mailbox
+    Add {
+        #[arg(value_name = "ADDRESS")]
+        address: Mailbox,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the users
+    List(Listing),
+    /// Remove a user; the letters in the mailbox stay
+    Remove {
+        #[arg(value_name = "ADDRESS")]
+        address: Mailbox,
+    },
+    /// Give a user another password
+    Password {
+        #[arg(value_name = "ADDRESS")]
+        address: Mailbox,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AliasVerb {
+    /// Make an address lead to others; an alias that is there is replaced
+    Add {
+        #[arg(value_name = "ADDRESS")]
+        address: Mailbox,
+        #[arg(value_name = "TARGET", required = true)]
+        targets: Vec<Mailbox>,
+    },
+    /// List the aliases
+    List(Listing),
+    /// Remove an alias
+    Remove {
+        #[arg(value_name = "ADDRESS")]
+        address: Mailbox,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CatchAllVerb {
+    /// Give a domain's unknown users to an address; a catch-all that is there is replaced
+    Add {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+        #[arg(value_name = "TARGET")]
+        target: Mailbox,
+    },
+    /// List the catch-alls
+    List(Listing),
+    /// Remove a domain's catch-all
+    Remove {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QueueVerb {
+    /// How many wait, in which state, for which domains
+    Summary(Listing),
+    /// List deliveries, newest first
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// List at most so many
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one message: envelope, recipients, history, the conversation of the last failure
+    Show {
+        /// An id: msg_… or rcp_…
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try again now
+    Retry {
+        #[command(flatten)]
+        which: Changed,
+    },
+    /// Stop until released
+    Hold {
+        #[command(flatten)]
+        which: Changed,
+    },
+    /// Let what was held go on
+    Release {
+        #[command(flatten)]
+        which: Changed,
+    },
+    /// Give up, without a bounce
+    Cancel {
+        #[command(flatten)]
+        which: Changed,
+    },
+    /// Send along another route
+    #[command(after_help = "--to names the route here when it is one of mx, relay:HOST:PORT, maildir, capture, hold, \
+                            reject; an address or @domain is a recipient, as with the other verbs.")]
+    Reroute {
+        #[command(flatten)]
+        which: Changed,
+        /// The route: mx, relay:HOST:PORT, maildir, capture, hold or reject
+        #[arg(long, value_name = "ROUTE")]
+        route: Option<String>,
+    },
+    /// Take up work again after a failed sync, once its cause is mended
+    Recover(Listing),
+}
+
+/// Which deliveries: all that is given must hold.
+#[derive(Clone, Debug, Default, Args)]
+pub(super) struct Which {
+    /// Messages (msg_…) or single recipients (rcp_…)
+    #[arg(value_name = "ID")]
+    pub(super) ids: Vec<String>,
+    /// The recipient: an address or @domain
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) to: Vec<String>,
+    /// The reverse-path: an address, @domain, or <>
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: Option<String>,
+    /// The recipient's domain
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) domain: Option<String>,
+    /// The state: queued, active, deferred, scheduled, held, delivered, bounced, expired or cancelled
+    #[arg(long, value_name = "STATE")]
+    pub(super) state: Option<String>,
+    /// Accepted longer ago than that: 30m, 2h, 1d
+    #[arg(long, value_name = "DURATION")]
+    pub(super) older: Option<String>,
+}
+
+/// What a verb changes.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Changed {
+    #[command(flatten)]
+    pub(super) which: Which,
+    /// Everything in the queue
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// One letter to send.
+#[derive(Debug, Args)]
+pub(super) struct Letter {
+    /// Where to: HOST or HOST:PORT
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) server: String,
+    /// The reverse-path; empty for the null path
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: String,
+    /// A recipient; may be given again
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    pub(super) to: Vec<Mailbox>,
+    /// The subject
+    #[arg(long, default_value = "A letter from posthouse send")]
+    pub(super) subject: String,
+    /// The text; without it, standard input is the text
+    #[arg(long)]
+    pub(super) body: Option<String>,
+    /// The user to authenticate as
+    #[arg(long, value_name = "USER")]
+    pub(super) auth_user: Option<String>,
+    /// Read the password from the first line of standard input
+    #[arg(long, requires = "auth_user")]
+    pub(super) password_stdin: bool,
+    /// TLS; starttls and implicit take any certificate
+    #[arg(long, value_enum, default_value_t = SendTls::Off)]
+    pub(super) tls: SendTls,
+    /// The name to say in EHLO; without it, the host name
+    #[arg(long, value_name = "NAME")]
+    pub(super) ehlo: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SendTls {
+    /// None
+    Off,
+    /// By STARTTLS
+    Starttls,
+    /// From the first byte
+    Implicit,
+}

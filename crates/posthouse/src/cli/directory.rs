@@ -1,0 +1,137 @@
+//! `posthouse domain`, `user`, `alias`, `catch-all`: what an operator edits. A running server is asked; without one the
+//! command opens the store itself, under the directory's lock.
+
+use store::DomainKind;
+
+use super::{
+    Place,
+    arguments::{AliasVerb, CatchAllVerb, DomainVerb, Listing, UserVerb},
+    terminal::{password, say, say_json, say_table},
+};
+use crate::{
+    admin::{Answer, Request, directory},
+    control::{self, ControlError},
+};
+
+/// `posthouse domain`.
+pub(super) fn domain(place: &Place, verb: DomainVerb) -> anyhow::Result<()> {
+    match verb {
+        DomainVerb::Add { domain, relay } => {
+            let kind = if relay { DomainKind::Relay } else { DomainKind::Local };
+            let done = format!("{domain} is a domain of this server now.");
+            change(place, directory::Request::DomainAdd { domain, kind }, &done)
+        }
+        DomainVerb::Remove { domain } => {
+            let done = format!("No more mail is taken for {domain}.");
+            change(place, directory::Request::DomainRemove { domain }, &done)
+        }
+        DomainVerb::List(listing) => list(place, directory::Request::DomainList, listing),
+    }
+}
+
+/// `posthouse user`.
+pub(super) fn user(place: &Place, verb: UserVerb) -> anyhow::Result<()> {
+    match verb {
+        UserVerb::Add { address, password_stdin } => {
+            let proof = directory::prove(&password(password_stdin)?)?;
+            let done = format!("{address} is a user now.");
+            change(place, directory::Request::UserAdd { address, proof }, &done)
+        }
+        UserVerb::Password { address, password_stdin } => {
+            let proof = directory::prove(&password(password_stdin)?)?;
+            let done = format!("{address} has another password now.");
+            change(place, directory::Request::UserPassword { address, proof }, &done)
+        }
+        UserVerb::Remove { address } => {
+            let done = format!("{address} is no user any more; the letters in the mailbox stay.");
+            change(place, directory::Request::UserRemove { address }, &done)
+        }
+        UserVerb::List(listing) => list(place, directory::Request::UserList, listing),
+    }
+}
+
+/// `posthouse alias`.
+pub(super) fn alias(place: &Place, verb: AliasVerb) -> anyhow::Result<()> {
+    match verb {
+        AliasVerb::Add { address, targets } => {
+            let list: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            let done = format!("{address} leads to {} now.", list.join(", "));
+            change(place, directory::Request::AliasAdd { address, targets }, &done)
+        }
+        AliasVerb::Remove { address } => {
+            let done = format!("{address} leads nowhere any more.");
+            change(place, directory::Request::AliasRemove { address }, &done)
+        }
+        AliasVerb::List(listing) => list(place, directory::Request::AliasList, listing),
+    }
+}
+
+/// `posthouse catch-all`.
+pub(super) fn catch_all(place: &Place, verb: CatchAllVerb) -> anyhow::Result<()> {
+    match verb {
+        CatchAllVerb::Add { domain, target } => {
+            let done = format!("Mail for unknown users of {domain} goes to {target} now.");
+            change(place, directory::Request::CatchAllAdd { domain, target }, &done)
+        }
+        CatchAllVerb::Remove { domain } => {
+            let done = format!("Unknown users of {domain} are refused now.");
+            change(place, directory::Request::CatchAllRemove { domain }, &done)
+        }
+        CatchAllVerb::List(listing) => list(place, directory::Request::CatchAllList, listing),
+    }
+}
+
+fn change(place: &Place, request: directory::Request, done: &str) -> anyhow::Result<()> {
+    ask(place, request)?;
+    say(done);
+    Ok(())
+}
+
+/// The running server if there is one, else the store itself.
+fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
+    let config = place.config()?;
+    let asked = control::ask(&config.data_dir, Request::Directory(request.clone()));
+    match asked {
+        Ok(answer) => Ok(answer),
+        Err(ControlError::NotRunning(_)) => directory::answer_alone(&config, request),
+        Err(other) => Err(other.into()),
+    }
+}
+
+fn list(place: &Place, request: directory::Request, listing: Listing) -> anyhow::Result<()> {
+    let answer = ask(place, request)?;
+    match answer {
+        Answer::Domains(rows) if listing.json => say_json(&rows)?,
+        Answer::Users(rows) if listing.json => say_json(&rows)?,
+        Answer::Aliases(rows) if listing.json => say_json(&rows)?,
+        Answer::CatchAlls(rows) if listing.json => say_json(&rows)?,
+        Answer::Domains(rows) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| [row.domain, row.kind]).collect();
+            show(["DOMAIN", "KIND"], &rows, "No domains yet: posthouse domain add example.net");
+        }
+        Answer::Users(rows) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| [row.address]).collect();
+            show(["USER"], &rows, "No users yet: posthouse user add ann@example.net");
+        }
+        Answer::Aliases(rows) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| [row.address, row.targets.join(", ")]).collect();
+            show(["ALIAS", "LEADS TO"], &rows, "No aliases yet: posthouse alias add info@example.net ann@example.net");
+        }
+        Answer::CatchAlls(rows) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| [row.domain, row.target]).collect();
+            show(["DOMAIN", "CATCH-ALL"], &rows, "No catch-alls yet: posthouse catch-all add example.net ann@example.net");
+        }
+        Answer::Changed(_) | Answer::Summary(_) | Answer::Deliveries(_) | Answer::Message(_) => {
+            anyhow::bail!("the server answered something else than it was asked; use the command of its release")
+        }
+    }
+    Ok(())
+}
+
+fn show<const N: usize>(headings: [&str; N], rows: &[[String; N]], none: &str) {
+    if rows.is_empty() {
+        say(none);
+    } else {
+        say_table(headings, rows);
+    }
+}

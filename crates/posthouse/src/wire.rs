@@ -1,0 +1,142 @@
+//! Putting the engines together: the only place that constructs them.
+//!
+//! ```text
+//!  lock ─► listeners ─► store ─► spool ─► inbound ─► outbound ─► http, control ─► ready
+//!
+//!  SIGTERM, SIGINT: accept no more, finish what is in flight, copy the last events, close
+//!  SIGHUP:          read the configuration again; what is wrong is reported and the old one stays
+//! ```
+//!
+//! Everything that can fail for a reason outside comes before the first mail is taken: a port in use, a directory of
+//! another server, a key that is none.
+
+mod events;
+mod gauges;
+mod interfaces;
+mod local;
+mod node;
+mod reload;
+mod settings;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+
+};
+
+use anyhow::Context as _;
+use net::{Chance, Clock};
+use store::Store;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{
+    cli::say,
+    config::{self, Config},
+    logs, sandbox,
+};
+use node::Node;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// A file, which SIGHUP reads again.
+    File(PathBuf),
+    /// None: the sandbox.
+    Sandbox,
+}
+
+impl Source {
+    fn read(&self) -> Result<Config, config::ConfigError> {
+        match self {
+            Self::File(file) => config::load(file),
+            Self::Sandbox => Ok(sandbox::config()),
+        }
+    }
+}
+
+/// Runs the server until it is told to stop.
+pub(crate) fn serve(file: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
+    let source = file.map_or(Source::Sandbox, |file| Source::File(file.to_owned()));
+    let config = source.read()?;
+    logs::start(config.log, clock.clone());
+    log_panics();
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("posthouse").build()?;
+    runtime.block_on(run(source, config, clock))
+}
+
+async fn run(source: Source, config: Config, clock: Clock) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let mut node = Node::start(&source, config, clock, Chance::system()).await?;
+    let pages = node.config.public_url.as_deref().unwrap_or("none");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), public_url = pages, "ready");
+    if let Some(password) = &node.sandbox_password {
+        say(&sandbox::greeting(&node.config.data_dir, password));
+    }
+    let broken = loop {
+        tokio::select! {
+            () = node.tasks.cancelled() => break true,
+            Some(()) = signals.hangup.recv() => node.reload(&source),
+            Some(()) = signals.terminate.recv() => break false,
+            Some(()) = signals.interrupt.recv() => break false,
+        }
+    };
+    tracing::info!("stopping: what is in flight is finished first; a second signal stops at once");
+    tokio::select! {
+        () = node.stop() => {}
+        Some(()) = signals.interrupt.recv() => tracing::warn!("stopped at once"),
+        Some(()) = signals.terminate.recv() => tracing::warn!("stopped at once"),
+    }
+    tracing::info!("stopped");
+    Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
+/// Opens the store of a configuration.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    Store::open(&config.store_url, &config.data_dir).await.map_err(Into::into)
+}
+
+/// A panic is one line of the log like everything else; [`net::tasks`] says which task it was.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a bug: please report this line and the one after it");
+    }));
+}
+
+/// Takes as many file descriptors as the system allows: each connection needs one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Makes data_dir, readable by its owner only.
+fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    const OWNER_ONLY: u32 = 0o700;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(OWNER_ONLY)
+        .create(data_dir)
+        .with_context(|| format!("cannot make the directory {} (data_dir)", data_dir.display()))
+}

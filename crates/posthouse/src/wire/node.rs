@@ -1,0 +1,269 @@
+//! The engines of one running server.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use inbound::Inbound;
+use net::{Chance, Clock, DnsResolver, DnsSettings, Listener, TcpConnector, tasks::Tasks, tls};
+use outbound::TlsClients;
+use spool::{Lock, Spool};
+use store::Store;
+use web::Face;
+use zeroize::Zeroizing;
+
+use super::{Source, events, gauges, local::StoreDomains, make_data_dir, open_store, settings};
+use crate::{
+    admin::{self, Answer, Request},
+    config::{Config, Service},
+    control, sandbox,
+};
+
+/// A running server.
+pub(super) struct Node {
+    /// What it runs by. A reload replaces what can be replaced.
+    pub(super) config: Config,
+    /// Connections, listeners, the delivery engine: what stops first.
+    pub(super) tasks: Tasks,
+    /// What serves those: the copying of events.
+    background: Tasks,
+    pub(super) clock: Clock,
+    spool: Arc<dyn Spool>,
+    store: Store,
+    /// By place in the configuration; nothing for http.
+    pub(super) services: Vec<Option<RunningService>>,
+    pub(super) outbound: outbound::Engine,
+    /// The demo user's password, in the sandbox.
+    pub(super) sandbox_password: Option<Zeroizing<String>>,
+    _lock: Lock,
+}
+
+/// An SMTP service and its certificate.
+pub(super) struct RunningService {
+    pub(super) service: inbound::Service,
+    pub(super) tls: Option<RunningTls>,
+}
+
+/// A certificate with where it came from.
+pub(super) struct RunningTls {
+    pub(super) source: tls::Source,
+    pub(super) server: tls::Server,
+}
+
+impl RunningTls {
+    /// Reads the certificate that the configuration means.
+    pub(super) fn new(source: tls::Source, clock: &Clock) -> Result<Self, tls::TlsError> {
+        let server = tls::Server::new(source.clone(), clock.clone())?;
+        Ok(Self { source, server })
+    }
+}
+
+impl Node {
+    /// Starts everything, in an order in which what can fail comes first.
+    pub(super) async fn start(source: &Source, config: Config, clock: Clock, chance: Chance) -> anyhow::Result<Self> {
+        make_data_dir(&config.data_dir)?;
+        let lock = Lock::take(&config.data_dir)?;
+        let listeners = bind(source, &config)?;
+        let metrics = gauges::install()?;
+        let (tasks, background) = (Tasks::new(), Tasks::new());
+        let store = open_store(&config).await?;
+        let sandbox_password = match source {
+            Source::File(_) => None,
+            Source::Sandbox => Some(prepare_sandbox(&config, &store, &chance).await?),
+        };
+        let spool = open_spool(&config, &clock, &chance)?;
+        let inbound = Inbound::new(inbound::Parts {
+            spool: Arc::clone(&spool),
+            store: store.clone(),
+            clock: clock.clone(),
+            chance: chance.clone(),
+            tasks: tasks.clone(),
+            secret: secret(&config.data_dir, &chance)?,
+            cost: inbound::Cost::default(),
+            submit: settings::submit(&config),
+        });
+        let outbound = outbound_engine(&config, &spool, &store, &inbound, &clock, &chance)?;
+        let services = make_services(source, &config, &clock)?;
+
+        background.spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
+        tasks.spawn("gauges", gauges::keep(Arc::clone(&spool), metrics.clone(), clock.clone(), tasks.clone()));
+        serve_control(&config, &spool, &store, &clock, &tasks)?;
+        tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
+        let face =
+            Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
+        serve_listeners(listeners, &services, &inbound, face, &tasks);
+        Ok(Self {
+            config,
+            tasks,
+            background,
+            clock,
+            spool,
+            store,
+            services,
+            outbound,
+            sandbox_password,
+            _lock: lock,
+        })
+    }
+
+    /// Finishes what is in flight, copies the last events and closes.
+    pub(super) async fn stop(self) {
+        self.tasks.shutdown();
+        let deadline = self.clock.instant() + self.config.limits.shutdown;
+        if let Err(running) = self.tasks.wait(deadline).await {
+            tracing::warn!(?running, "not everything was finished in time; what is left is tried again after the start");
+        }
+        self.background.shutdown();
+        let deadline = self.clock.instant() + self.config.limits.shutdown;
+        if self.background.wait(deadline).await.is_err() {
+            tracing::warn!("not all events were copied to the store; the rest follows after the start");
+        }
+        self.spool.close().await;
+        self.store.close().await;
+    }
+}
+
+/// A listener that is bound, with its place in the configuration.
+type Bound = (usize, Listener);
+
+fn bind(source: &Source, config: &Config) -> anyhow::Result<Vec<Bound>> {
+    let mut bound = Vec::new();
+    for (place, listener) in config.listeners.iter().enumerate() {
+        for address in &listener.addresses {
+            let result = Listener::bind(*address);
+            let listener = match source {
+                Source::File(_) => result?,
+                Source::Sandbox => result.context(
+                    "the sandbox's ports are fixed; to use others, write a configuration and name it with --config (`posthouse \
+                     reference sample` prints one)",
+                )?,
+            };
+            bound.push((place, listener));
+        }
+    }
+    Ok(bound)
+}
+
+fn open_spool(config: &Config, clock: &Clock, chance: &Chance) -> anyhow::Result<Arc<dyn Spool>> {
+    let mut options = spool::sqlite::Options::new(config.data_dir.join("spool"), chance.bytes());
+    options.disk_reserve = config.limits.disk_reserve;
+    Ok(spool::sqlite::Engine::open(options, clock.now())?)
+}
+
+fn outbound_engine(
+    config: &Config,
+    spool: &Arc<dyn Spool>,
+    store: &Store,
+    inbound: &Inbound,
+    clock: &Clock,
+    chance: &Chance,
+) -> anyhow::Result<outbound::Engine> {
+    let dns = DnsSettings { servers: config.dns_servers.clone() };
+    Ok(outbound::Engine::new(outbound::Parts {
+        spool: Arc::clone(spool),
+        submit: Arc::new(inbound.clone()),
+        resolver: Arc::new(DnsResolver::new(&dns, clock.clone())?),
+        connector: Arc::new(TcpConnector::new()),
+        tls: TlsClients {
+            opportunistic: tls::Client::opportunistic(clock.clone())?,
+            verified: tls::Client::verified(config.authorities.as_deref(), clock.clone())?,
+        },
+        domains: Arc::new(StoreDomains(store.clone())),
+        clock: clock.clone(),
+        chance: chance.clone(),
+        settings: settings::outbound(config),
+    }))
+}
+
+fn make_services(source: &Source, config: &Config, clock: &Clock) -> anyhow::Result<Vec<Option<RunningService>>> {
+    let make = |listener: &crate::config::Listener| {
+        if listener.service == Service::Http {
+            return Ok(None);
+        }
+        let tls = settings::tls_source(config, listener).map(|source| RunningTls::new(source, clock)).transpose()?;
+        let settings = settings::inbound(source, config, listener, tls.as_ref().map(|tls| &tls.server));
+        Ok(Some(RunningService { service: inbound::Service::new(settings), tls }))
+    };
+    config.listeners.iter().map(make).collect()
+}
+
+fn serve_listeners(
+    listeners: Vec<Bound>,
+    services: &[Option<RunningService>],
+    inbound: &Inbound,
+    face: Face,
+    tasks: &Tasks,
+) {
+    let router = web::router(face);
+    for (place, listener) in listeners {
+        match services.get(place) {
+            Some(Some(running)) => inbound.serve(listener, &running.service),
+            _ => {
+                tracing::info!(service = Service::Http.name(), address = %listener.local_addr(), "listening");
+                tasks.spawn_vital("http", web::serve(listener, router.clone(), tasks.clone()));
+            }
+        }
+    }
+}
+
+fn serve_control(
+    config: &Config,
+    spool: &Arc<dyn Spool>,
+    store: &Store,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
+    let bound = control::Bound::bind(&config.data_dir)
+        .with_context(|| format!("cannot make the control socket {}", control::path(&config.data_dir).display()))?;
+    let queue =
+        admin::queue::Queue { spool: Arc::clone(spool), store: store.clone(), clock: clock.clone() };
+    let answer = move |request: Request| {
+        let queue = queue.clone();
+        async move {
+            let answer: Result<Answer, String> = match request {
+                Request::Directory(request) => admin::directory::answer(&queue.store, request).await,
+                Request::Queue(request) => queue.answer(request).await,
+            };
+            answer
+        }
+    };
+    tasks.spawn_vital("control", control::serve(bound, clock.clone(), tasks.clone(), answer));
+    Ok(())
+}
+
+/// The demo user of the sandbox, as it was on the last start.
+async fn prepare_sandbox(config: &Config, store: &Store, chance: &Chance) -> anyhow::Result<Zeroizing<String>> {
+    let password = sandbox::password(&config.data_dir, chance).context("cannot keep the demo user's password")?;
+    let domain: mail::Domain = sandbox::DOMAIN.parse()?;
+    let user: mail::Mailbox = sandbox::USER.parse()?;
+    if store.directory().domain_kind(&domain).is_none() {
+        store.domain_add(&domain, store::DomainKind::Local).await?;
+    }
+    if store.directory().user(&user).is_none() {
+        store.user_add(&user, &inbound::hash_password(&password, inbound::Cost::default(), chance)?).await?;
+    }
+    Ok(password)
+}
+
+/// A secret of this server that outlives the process, made on the first start.
+fn secret(data_dir: &Path, chance: &Chance) -> anyhow::Result<[u8; 32]> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
+    let path = data_dir.join("secret.key");
+    let shown = path.display();
+    match std::fs::read(&path) {
+        Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
+            anyhow::anyhow!("{shown} holds {} bytes and should hold 32; restore it, or remove it to have a new one made", bytes.len())
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let secret = chance.bytes::<32>();
+            let written = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .and_then(|mut file| file.write_all(&secret).and_then(|()| file.sync_all()));
+            written.with_context(|| format!("cannot write {shown}"))?;
+            Ok(secret)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
+    }
+}

@@ -1,0 +1,188 @@
+//! The configuration in the words of each engine. Pure.
+
+use std::sync::Arc;
+
+use inbound::{FixUps, Network, Recipients};
+use net::tls;
+use smtp::{data::receive, server};
+
+use super::{Source, interfaces};
+use crate::config::{BareNewline, Config, Listener, ListenerTls, RelayTls, Route, Service, Target};
+
+/// Where the certificate of a listener comes from; nothing when it has no TLS.
+pub(super) fn tls_source(config: &Config, listener: &Listener) -> Option<tls::Source> {
+    if listener.tls == ListenerTls::Off {
+        return None;
+    }
+    Some(match &config.tls {
+        Some(files) => tls::Source::Files { certificate: files.certificate.clone(), key: files.key.clone() },
+        None => tls::Source::SelfSigned { directory: config.data_dir.join("tls"), hostname: config.hostname.clone() },
+    })
+}
+
+/// An SMTP service.
+pub(super) fn inbound(
+    source: &Source,
+    config: &Config,
+    listener: &Listener,
+    tls: Option<&tls::Server>,
+) -> inbound::Settings {
+    let service = match listener.service {
+        Service::Mx | Service::Http => server::Service::Mx,
+        Service::Submission => server::Service::Submission,
+    };
+    let mut settings = inbound::Settings::new(config.hostname.as_str(), service);
+    settings.tls = match (listener.tls, tls) {
+        (ListenerTls::StartTls, Some(server)) => inbound::Tls::StartTls(server.clone()),
+        (ListenerTls::Implicit, Some(server)) => inbound::Tls::Implicit(server.clone()),
+        (ListenerTls::Off, _) | (_, None) => inbound::Tls::Off,
+    };
+    settings.recipients = match source {
+        Source::Sandbox => Recipients::Anybody,
+        Source::File(_) => Recipients::Known,
+    };
+    if matches!(source, Source::Sandbox) {
+        // People type letters into the sandbox on any port.
+        settings.fix_ups = FixUps::On;
+    }
+    settings.trusted_networks = listener.trusted_networks.iter().filter_map(network).collect();
+    settings.expire = config.delivery.expire;
+    settings.connections_per_address = saturating(config.limits.connections_per_address);
+    if listener.plaintext_auth {
+        settings.session.auth = server::AuthOffer::Always;
+    }
+    settings.session.bare_newline = match listener.bare_newline {
+        BareNewline::Refuse => receive::BareNewline::Refuse,
+        BareNewline::Normalise => receive::BareNewline::Normalise,
+    };
+    let limits = &config.limits;
+    settings.session.limits.message_size = limits.message_size;
+    settings.session.limits.recipients = saturating(limits.recipients);
+    settings.session.limits.errors = saturating_u32(limits.errors);
+    settings.session.limits.junk = saturating_u32(limits.junk);
+    settings.session.deadlines.banner = limits.handshake;
+    settings.session.deadlines.command = limits.command;
+    settings.session.deadlines.data_block = limits.data;
+    settings.session.deadlines.data_rate = saturating_u32(limits.data_rate);
+    settings
+}
+
+fn network(network: &crate::config::Network) -> Option<Network> {
+    Network::new(network.address, network.prefix).ok()
+}
+
+/// Mail that is made inside.
+pub(super) fn submit(config: &Config) -> inbound::SubmitSettings {
+    inbound::SubmitSettings {
+        message_size: config.limits.message_size,
+        recipients: saturating(config.limits.recipients),
+        expire: config.delivery.expire,
+        ..inbound::SubmitSettings::new(config.hostname.as_str())
+    }
+}
+
+/// Delivery.
+pub(super) fn outbound(config: &Config) -> outbound::Settings {
+    let mut settings = outbound::Settings::new(config.hostname.as_str(), config.data_dir.join("maildir"));
+    settings.routes = config.routes.iter().map(route).collect();
+    settings.retry.clone_from(&config.delivery.retry);
+    settings.own.addresses = own_addresses(config);
+    settings.limits.connections = saturating(config.delivery.connections);
+    settings.deadlines.connect = config.limits.connect;
+    settings.deadlines.handshake = config.limits.handshake;
+    settings.deadlines.stop = config.limits.shutdown;
+    settings
+}
+
+/// Where service mx listens, with the machine's addresses in the place of a wildcard.
+fn own_addresses(config: &Config) -> Vec<std::net::SocketAddr> {
+    let mx = config.listeners.iter().filter(|listener| listener.service == Service::Mx);
+    let mut own = Vec::new();
+    for address in mx.flat_map(|listener| &listener.addresses) {
+        if address.ip().is_unspecified() {
+            let family = interfaces::addresses().into_iter().filter(|ip| ip.is_ipv4() == address.is_ipv4());
+            own.extend(family.map(|ip| std::net::SocketAddr::new(ip, address.port())));
+        } else {
+            own.push(*address);
+        }
+    }
+    own
+}
+
+fn route(route: &Route) -> outbound::Route {
+    // The patterns were checked when the file was read; the grammar there is no wider than here.
+    let patterns = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<_>>();
+    let to = match &route.target {
+        Target::Mx { tls } => outbound::Target::Mx { tls: relay_tls(*tls) },
+        Target::Maildir => outbound::Target::Maildir,
+        Target::Capture => outbound::Target::Capture,
+        Target::Hold => outbound::Target::Hold,
+        Target::Reject => outbound::Target::Reject,
+        Target::Relay { host, port, tls, credentials } => outbound::Target::Relay(Arc::new(outbound::Relay {
+            host: host.clone(),
+            port: *port,
+            tls: relay_tls(*tls),
+            credentials: credentials.as_ref().map(|credentials| outbound::Credentials {
+                username: credentials.username.clone(),
+                password: credentials.password.clone(),
+            }),
+        })),
+    };
+    outbound::Route {
+        recipients: patterns(&route.recipients),
+        senders: patterns(&route.senders),
+        users: patterns(&route.users),
+        to,
+    }
+}
+
+fn relay_tls(tls: RelayTls) -> outbound::RelayTls {
+    match tls {
+        RelayTls::Off => outbound::RelayTls::Off,
+        RelayTls::Opportunistic => outbound::RelayTls::Opportunistic,
+        RelayTls::Required => outbound::RelayTls::Required,
+        RelayTls::Verified => outbound::RelayTls::Verified,
+    }
+}
+
+fn saturating(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn saturating_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, sandbox};
+
+    #[test]
+    fn what_a_pattern_may_be_is_the_same_here_and_there() {
+        for text in ["*", "example.net", "*.example.net", "a@example.net"] {
+            assert!(config::address_pattern(text).is_ok() && text.parse::<outbound::Pattern>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sandbox_takes_everything_and_lets_nothing_out() {
+        let config = sandbox::config();
+        for listener in &config.listeners {
+            assert!(listener.addresses.iter().all(|address| address.ip().is_loopback()));
+        }
+        let delivery = outbound(&config);
+        let [route] = delivery.routes.as_slice() else { panic!("one route for all") };
+        assert!(matches!(route.to, outbound::Target::Capture));
+        assert!(route.recipients.is_empty() && route.senders.is_empty() && route.users.is_empty());
+        let mx = inbound(&Source::Sandbox, &config, &config.listeners[0], None);
+        assert_eq!(mx.recipients, Recipients::Anybody);
+    }
+
+    #[test]
+    fn only_the_sandbox_takes_mail_for_everybody() {
+        let config = sandbox::config();
+        let mx = inbound(&Source::File("x".into()), &config, &config.listeners[0], None);
+        assert_eq!(mx.recipients, Recipients::Known);
+    }
+}

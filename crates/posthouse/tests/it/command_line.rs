@@ -1,0 +1,115 @@
+//! What is typed and what it prints: shapes that scripts rely on, and sentences when something cannot be done.
+
+use serde_json::json;
+
+use crate::{
+    server::{Node, configuration, failed, run, succeeded},
+    smtp::Smtp,
+};
+
+#[test]
+fn commands_of_later_versions_do_not_appear() {
+    let node = Node::new("");
+    let help = succeeded(&["--help"], &run(node.folder.path(), &["--help"], ""));
+    for command in ["serve", "check", "domain", "user", "alias", "catch-all", "queue", "send"] {
+        assert!(help.contains(&format!("  {command}")), "{command} is missing in:\n{help}");
+    }
+    for later in ["dkim", "campaign", "contact", "suppression", "demo", "trace", "backup", "reference"] {
+        assert!(!help.contains(later), "{later} does not work yet, in:\n{help}");
+    }
+}
+
+/// The directory's verbs, with whoever answers them.
+fn edit_directory(node: &Node) {
+    assert_eq!(node.json(&["domain", "list"]), json!([]));
+    node.ok(&["domain", "add", "Test.Example"]);
+    node.ok(&["domain", "add", "relay.example", "--relay"]);
+    assert_eq!(
+        node.json(&["domain", "list"]),
+        json!([{"domain": "relay.example", "kind": "relay"}, {"domain": "test.example", "kind": "local"}])
+    );
+    node.add_user("ann@test.example", "one two three");
+    assert_eq!(node.json(&["user", "list"]), json!([{"address": "ann@test.example"}]));
+    node.ok(&["alias", "add", "info@test.example", "ann@test.example", "bob@far.example"]);
+    assert_eq!(
+        node.json(&["alias", "list"]),
+        json!([{"address": "info@test.example", "targets": ["ann@test.example", "bob@far.example"]}])
+    );
+    node.ok(&["catch-all", "add", "test.example", "ann@test.example"]);
+    assert_eq!(node.json(&["catch-all", "list"]), json!([{"domain": "test.example", "target": "ann@test.example"}]));
+    let password = ["user", "password", "ann@test.example", "--password-stdin"];
+    succeeded(&password, &node.run_with_input(&password, "four five six\n"));
+    node.ok(&["catch-all", "remove", "test.example"]);
+    node.ok(&["alias", "remove", "info@test.example"]);
+    for missing in [
+        &["alias", "remove", "info@test.example"][..],
+        &["catch-all", "remove", "test.example"],
+        &["user", "remove", "nobody@test.example"],
+        &["domain", "remove", "nowhere.example"],
+    ] {
+        let said = node.fails(missing);
+        assert!(said.contains("no such") || said.contains("there is no"), "{missing:?}: {said}");
+    }
+    node.ok(&["user", "remove", "ann@test.example"]);
+    node.ok(&["domain", "remove", "relay.example"]);
+    node.ok(&["domain", "remove", "test.example"]);
+    assert_eq!(node.json(&["user", "list"]), json!([]));
+    assert_eq!(node.json(&["domain", "list"]), json!([]));
+}
+
+#[test]
+fn the_directory_without_a_server() {
+    edit_directory(&Node::new(&configuration("")));
+}
+
+#[test]
+fn the_directory_while_the_server_runs() {
+    let node = Node::new(&configuration(""));
+    let server = node.serve();
+    edit_directory(&node);
+    // What was changed holds at once.
+    node.ok(&["domain", "add", "test.example"]);
+    node.add_user("bob@test.example", "seven eight");
+    let mut session = Smtp::connect(server.address("mx"));
+    session.say("MAIL FROM:<a@far.example>", "250");
+    session.say("RCPT TO:<bob@test.example>", "250");
+    session.say("RCPT TO:<ann@test.example>", "550");
+}
+
+#[test]
+fn names_are_checked_before_anything_happens() {
+    let node = Node::new(&configuration(""));
+    for wrong in [
+        &["domain", "add", "not a domain"][..],
+        &["user", "add", "ann", "--password-stdin"],
+        &["alias", "add", "info@test.example"],
+        &["queue", "list", "--state", "sleeping"],
+        &["queue", "show", "1234"],
+    ] {
+        let said = node.fails(wrong);
+        assert!(said.len() > 20, "{wrong:?} says little: {said}");
+    }
+    assert!(node.fails(&["queue", "list", "--state", "sleeping"]).contains("queued, active, deferred"));
+    assert!(node.fails(&["queue", "show", "1234"]).contains("expected msg_ or rcp_"));
+    let empty = ["user", "add", "ann@test.example", "--password-stdin"];
+    assert!(failed(&empty, &node.run_with_input(&empty, "\n")).contains("the password is empty"));
+    let unknown = node.fails(&["user", "add", "ann@nowhere.example", "--password-stdin"]);
+    assert!(unknown.contains("password") || unknown.contains("domain"), "{unknown}");
+}
+
+#[test]
+fn the_queue_needs_its_server() {
+    let node = Node::new(&configuration(""));
+    let said = node.fails(&["queue", "summary"]);
+    assert!(said.contains("no server is running") && said.contains("posthouse serve --config"), "{said}");
+}
+
+#[test]
+fn everything_is_not_changed_by_mistake() {
+    let node = Node::new(&configuration(""));
+    let said = node.fails(&["queue", "cancel"]);
+    assert!(said.contains("say which") && said.contains("--all"), "{said}");
+    assert!(node.fails(&["queue", "reroute", "--domain", "x.example"]).contains("name one route"));
+    let said = node.fails(&["queue", "reroute", "--domain", "x.example", "--route", "pigeon"]);
+    assert!(said.contains("is no route"), "{said}");
+}

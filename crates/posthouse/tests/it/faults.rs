@@ -1,0 +1,103 @@
+//! What is wrong with the machine is a sentence: what, where, what to do. Nothing is lost.
+
+use std::net::TcpListener;
+
+use crate::{
+    http,
+    server::{Node, Server, configuration, run},
+    smtp::Smtp,
+};
+
+#[test]
+fn a_port_in_use() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let node = Node::new(&configuration("").replacen("127.0.0.1:0", &address, 1));
+    let (code, log) = node.spawn().wait();
+    assert_eq!(code, Some(1));
+    assert!(log.contains(&format!("cannot listen on {address}: the port is in use")), "{log}");
+    assert!(log.contains("ss -ltnp"), "it says how to find out who has it: {log}");
+}
+
+#[test]
+fn the_sandbox_says_how_to_change_its_ports() {
+    // Whoever has the port, this test or another program: it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:2525");
+    let node = Node::new("");
+    let (code, log) = Server::spawn(node.folder.path(), &["serve"]).wait();
+    assert_eq!(code, Some(1));
+    assert!(log.contains("127.0.0.1:2525") && log.contains("--config"), "{log}");
+}
+
+#[test]
+fn a_data_dir_that_cannot_be_made() {
+    let node = Node::new(&configuration("").replace("data_dir = \"data\"", "data_dir = \"file/data\""));
+    std::fs::write(node.folder.path().join("file"), "").expect("a file");
+    let (code, log) = node.spawn().wait();
+    assert_eq!(code, Some(1));
+    assert!(log.contains("file/data"), "{log}");
+}
+
+#[test]
+fn a_key_that_is_none() {
+    let node = Node::new(&configuration("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n"));
+    std::fs::write(node.folder.path().join("cert.pem"), "not PEM").expect("a file");
+    std::fs::write(node.folder.path().join("key.pem"), "not PEM").expect("a file");
+    let (code, log) = node.spawn().wait();
+    assert_eq!(code, Some(2));
+    assert!(log.contains("holds no certificate"), "{log}");
+}
+
+#[test]
+fn a_foreign_file_in_the_place_of_the_queue_is_set_aside() {
+    let node = Node::new(&configuration(""));
+    let spool = node.data().join("spool");
+    std::fs::create_dir_all(&spool).expect("a folder");
+    std::fs::write(spool.join("queue.db"), "this is a shopping list, not a database".repeat(100)).expect("a file");
+    let server = node.serve();
+    let line = server.wait_for("set aside");
+    assert!(line.contains("queue.db"), "{line}");
+    let kept = std::fs::read_dir(&spool).expect("a folder").flatten().any(|entry| {
+        let bytes = std::fs::read(entry.path()).unwrap_or_default();
+        bytes.starts_with(b"this is a shopping list")
+    });
+    assert!(kept, "the file is kept for a look");
+    assert!(http::get(server.address("http"), "/healthz").contains("200 OK"));
+}
+
+#[test]
+fn a_full_disk_refuses_mail_and_says_so() {
+    let text = configuration("").replace("disk_reserve = \"1 MB\"", "disk_reserve = \"1000000 TB\"");
+    let node = Node::new(&text);
+    let server = node.serve();
+    let mut session = Smtp::connect(server.address("mx"));
+    session.say("MAIL FROM:<a@far.example>", "452 4.3.1");
+}
+
+#[test]
+fn hostile_text_stays_on_its_line_of_the_log() {
+    let text = configuration("").replace("format = \"json\"", "format = \"text\"\nlevel = \"trace\"");
+    let node = Node::new(&text);
+    let server = node.spawn();
+    let line = server.wait_for("service=mx");
+    server.wait_for("ready");
+    let address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).expect("an address");
+    let mut session = Smtp::open(address.parse().expect("an address")).expect("it listens");
+    session.expect("220");
+    session.send("EHLO \x1b[2Jx\u{202e}y\r\nMAIL FROM:<\x07a@b\u{2028}>\r\nQUIT\r\n").expect("it is connected");
+    while session.reply().is_ok() {}
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    for line in log.lines() {
+        assert!(!line.contains(['\x1b', '\u{202e}', '\x07', '\u{2028}']), "{line:?}");
+        assert!(line.starts_with("20"), "every line begins with its time: {line:?}");
+    }
+}
+
+#[test]
+fn an_unknown_option_is_explained() {
+    let node = Node::new("");
+    let output = run(node.folder.path(), &["serve", "--confg", "x"], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--config"));
+}
