@@ -2,6 +2,7 @@
 
 pub mod classify;
 mod engine;
+pub mod maildir;
 pub mod mx;
 pub mod retry;
 pub mod route;
