@@ -3,6 +3,8 @@
 //! An LF without its CR does end the search, for a person who types into `nc` must be told; the line is not used.
 //! A CR without LF is a control character in the middle of a line.
 
+use std::fmt;
+
 /// What stands at the beginning of some input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
@@ -42,10 +44,17 @@ pub fn find(input: &[u8], max: usize) -> Found<'_> {
 }
 
 /// Octets that arrived and could not be used yet. Gives its memory back when it is empty.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Held {
     octets: Vec<u8>,
     start: usize,
+}
+
+impl fmt::Debug for Held {
+    /// Not the octets: they may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} octets held", self.rest().len())
+    }
 }
 
 impl Held {

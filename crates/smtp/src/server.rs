@@ -45,6 +45,7 @@ mod authentication;
 mod commands;
 mod content;
 mod help;
+mod lines;
 mod message;
 mod phase;
 mod session;

@@ -156,7 +156,7 @@ impl Session {
             Answer::Go => self.say(words::OK_RCPT),
             other => {
                 let reply = refusal(other);
-                if reply.is_permanent() && self.is_forgiven() {
+                if reply.code != 421 && self.is_forgiven() {
                     self.say_reply(&reply);
                 } else {
                     self.refuse(Answer::Refuse(reply));

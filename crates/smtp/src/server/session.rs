@@ -1,5 +1,5 @@
-//! The session: its parts, what goes in and what comes out. Commands are obeyed in [`super::commands`], content is
-//! taken in [`super::message`].
+//! The session: its parts, what goes in and what comes out. Lines are taken in [`super::lines`], commands obeyed in
+//! [`super::commands`], content taken in [`super::message`].
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
 
@@ -12,13 +12,7 @@ use super::{
     wait::{Expiry, Wait},
     words,
 };
-use crate::{
-    command::{self, Foreign},
-    line::{self, Found, Held},
-};
-
-/// Octets of a line that is too long which are thrown away in the hope of its end. Behind them: 500 and closed.
-const OVERLONG_MAX: usize = 64 * 1024;
+use crate::line::Held;
 
 /// One connection of a client. Idle, it owns no buffer.
 #[derive(Debug)]
@@ -33,7 +27,7 @@ pub struct Session {
     /// Input that can't be processed yet: half a line, or what came while a question was open.
     held: Held,
     /// Octets of a line that is too long, thrown away so far.
-    overlong: Option<usize>,
+    pub(super) overlong: Option<usize>,
     /// Replies that wait to be written.
     pub(super) replies: Vec<u8>,
     outputs: VecDeque<Output>,
@@ -349,74 +343,6 @@ impl Session {
         }
     }
 
-    /// One line, or nothing when it is not complete.
-    fn take_line(&mut self, input: &[u8], now: Instant) -> usize {
-        if let Some(skipped) = self.overlong {
-            return self.skip_line(skipped, input, now);
-        }
-        match line::find(input, self.line_max(input)) {
-            Found::Line { text, used } => {
-                self.wait.restart(now);
-                match self.phase {
-                    Phase::Auth(_) => self.response(text),
-                    _ => self.command(text),
-                }
-                used
-            }
-            Found::BareLf { used } => {
-                self.wait.restart(now);
-                self.leave_authentication();
-                self.fail(words::BARE_LF);
-                used
-            }
-            Found::TooLong => self.skip_line(0, input, now),
-            // A TLS client waits for us: there will be no line.
-            Found::Partial if Foreign::of(input) == Some(Foreign::Tls) && !matches!(self.phase, Phase::Auth(_)) => {
-                self.command(input);
-                input.len()
-            }
-            Found::Partial => 0,
-        }
-    }
-
-    fn line_max(&self, input: &[u8]) -> usize {
-        let limits = &self.settings.limits;
-        let start = input.get(..limits.command_line).unwrap_or(input);
-        let long = matches!(self.phase, Phase::Auth(_)) || command::is_auth(start);
-        if long { limits.auth_line } else { limits.command_line }
-    }
-
-    /// Throws away a line that is too long, up to its end.
-    fn skip_line(&mut self, skipped: usize, input: &[u8], now: Instant) -> usize {
-        let room = OVERLONG_MAX.saturating_sub(skipped);
-        let window = input.get(..room).unwrap_or(input);
-        match memchr::memchr(b'\n', window) {
-            Some(end) => {
-                self.overlong = None;
-                self.wait.restart(now);
-                self.complain_of_length();
-                end + 1
-            }
-            None if window.len() >= room => {
-                self.overlong = None;
-                self.complain_of_length();
-                self.close();
-                input.len()
-            }
-            None => {
-                self.overlong = Some(skipped + window.len());
-                window.len()
-            }
-        }
-    }
-
-    fn complain_of_length(&mut self) {
-        match self.leave_authentication() {
-            true => self.fail(words::AUTH_LINE_TOO_LONG),
-            false => self.fail_reply(&words::line_too_long(self.settings.limits.command_line)),
-        }
-    }
-
     /// Asks the driver. Nothing is processed until it answers.
     pub(super) fn ask(&mut self, question: Question, ask: Ask) {
         self.asked = Some(question);
@@ -427,7 +353,7 @@ impl Session {
         self.outputs.push_back(output);
     }
 
-    /// A wait that is not for a command line begins.
+    /// Another wait begins.
     pub(super) fn restart_wait(&mut self, now: Instant) {
         self.wait.restart(now);
     }
@@ -464,12 +390,14 @@ impl Session {
         }
     }
 
-    /// The driver refused: its 5xx count as errors, its 421 closes (RFC 5321 §3.8).
+    /// The driver refused: its 5xx count as errors, its 4xx as leading nowhere, its 421 closes (RFC 5321 §3.8).
     pub(super) fn refuse(&mut self, answer: Answer) {
         let reply = refusal(answer);
-        if !reply.is_permanent() || self.may_err() {
-            self.say_reply(&reply);
+        let may = if reply.is_permanent() { self.may_err() } else { self.may_idle() };
+        if !may {
+            return;
         }
+        self.say_reply(&reply);
         if reply.code == 421 {
             self.close();
         }

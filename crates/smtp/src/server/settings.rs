@@ -47,9 +47,10 @@ pub struct Limits {
     pub command_line: usize,
     /// Octets of a line of AUTH with its CRLF (RFC 4954 §4 wants 12288).
     pub auth_line: usize,
-    /// Errors without a message accepted in between: then 421 4.7.0.
+    /// Errors without a message accepted in between: the next one is answered with 421 4.7.0.
     pub errors: u32,
-    /// Commands that lead nowhere (NOOP, RSET, VRFY, EHLO, HELP …) without a message accepted in between: then 421.
+    /// Commands that lead nowhere (NOOP, RSET, VRFY, EHLO, HELP, what the driver refuses with 4xx) without a message
+    /// accepted in between: the next one is answered with 421 4.7.0.
     pub junk: u32,
 }
 

@@ -282,6 +282,24 @@ fn e3_a_guesser_of_names_is_cut_off() {
 }
 
 #[test]
+fn e3_who_is_put_off_for_ever_is_cut_off() {
+    check(
+        r"
+        settings: pure junk=3
+        refuse: MAIL <full@x.example> 452 4.3.1 No room
+        ~ greeted
+        C: MAIL FROM:<full@x.example>
+        S* 452
+        C: MAIL FROM:<full@x.example>
+        S* 452
+        C: MAIL FROM:<full@x.example>
+        S: 421 4.7.0 mx.example has seen too many commands without a message; closing
+        X
+        ",
+    );
+}
+
+#[test]
 fn errors_without_a_message_end_in_421() {
     check(
         r"

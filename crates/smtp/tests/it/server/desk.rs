@@ -1,7 +1,10 @@
 //! The driver's part that is no I/O: answers questions from fixed facts and keeps what was accepted. It also watches
 //! that the session keeps its promises to a driver.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use mail::{EnhancedCode, Reply};
 use smtp::{
@@ -90,8 +93,9 @@ impl Desk {
                 _ => wrong_password(),
             },
             Ask::ScramStart { authcid } => {
-                let password = if authcid == "anna" { "secret" } else { "an invention" };
-                Answer::Scram { verifier: Verifier::derive(password, b"salt", 4096), nonce: "SERVER".into() }
+                let (anna, invention) = verifiers();
+                let verifier = if authcid == "anna" { anna } else { invention };
+                Answer::Scram { verifier: verifier.clone(), nonce: "SERVER".into() }
             }
             Ask::ScramDone { proof: Proof::Right, .. } => Answer::Authenticated("anna@example.com".into()),
             Ask::ScramDone { proof: Proof::Wrong, .. } => wrong_password(),
@@ -114,6 +118,12 @@ impl Desk {
     fn rule(&self, name: &str) -> Option<Answer> {
         self.rules.get(name).cloned().map(Answer::Refuse)
     }
+}
+
+/// Of the password `secret`, and one that nobody knows. Derived once: it takes its time.
+fn verifiers() -> &'static (Verifier, Verifier) {
+    static BOTH: OnceLock<(Verifier, Verifier)> = OnceLock::new();
+    BOTH.get_or_init(|| ["secret", "an invention"].map(|password| Verifier::derive(password, b"salt", 4096)).into())
 }
 
 fn wrong_password() -> Answer {

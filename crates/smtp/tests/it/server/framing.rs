@@ -343,7 +343,7 @@ fn b4_other_protocols_are_closed_at_the_first_line() {
         r"
         settings: pure
         S* 220
-        C< \x16\x03\x01\x02\x00\x01
+        C< \x16\x03\x01\n\x00\x01\r\n
         S: 554 5.5.1 TLS does not begin at once here: use STARTTLS, or the port for implicit TLS (465); closing
         X
         ",
