@@ -6,7 +6,7 @@
 //!
 //! Read in this order:
 //!
-//! - [`line`]: where a line ends, and what is not a line end;
+//! - [`mod@line`]: where a line ends, and what is not a line end;
 //! - [`command`]: what a line says;
 //! - [`extension`]: what EHLO offers;
 //! - [`data`]: where the content ends: dots and chunks, in both directions;
