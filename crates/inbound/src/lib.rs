@@ -1,1 +1,47 @@
 //! From an accepted socket to a committed message.
+//!
+//! ```text
+//! accept ─► driver ◄─► smtp::server::Session          (moves octets; decides nothing)
+//!   │          │ asks            ▲ answers
+//! crowd        ▼                 │
+//!            desk ── admission · auth · store          (who may send what to whom)
+//!              │
+//!         transaction ── intake ── stamp · loops · lengths   (what becomes of the content)
+//!              ▼
+//!            spool
+//! ```
+//!
+//! Read in this order: [`settings`], `accept`, `driver`, `desk`, `admission`, `auth`, `transaction`, `intake`, `stamp`;
+//! then [`submit`], the same way for mail made inside. `admission`, `intake`, `stamp`, `loops` and `lengths` are pure.
+//!
+//! What it is not: the conversation (that is `smtp::server`), sockets (`net`), durability (`spool`).
+
+mod accept;
+mod admission;
+mod auth;
+mod crowd;
+mod desk;
+mod driver;
+mod expand;
+mod intake;
+mod lengths;
+mod loops;
+mod meters;
+mod network;
+mod office;
+mod service;
+mod settings;
+mod stamp;
+mod submit;
+#[cfg(test)]
+mod testing;
+mod transaction;
+
+pub use auth::{Cost, HashError, hash_password, lasting_secret};
+pub use network::{Network, NetworkError};
+pub(crate) use office::Office;
+pub use office::{Inbound, Parts};
+pub use service::Service;
+pub use settings::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, EXPIRE, FixUps, Recipients, Settings, SubmitSettings, Tls,
+};

@@ -1,0 +1,217 @@
+//! Where a session's questions are answered: policy from [`crate::admission`], facts from the store, the message kept
+//! in the spool. One desk for one connection.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use mail::{Body, ForwardPath, Mailbox, MessageId, Origin, Reply, ReversePath, for_log};
+use smtp::server::{Answer, Ask, Proof, Session, vrfy_unsure};
+
+use crate::{
+    Office,
+    admission::{Standing, recipient, rights::Rights},
+    auth::Denied,
+    service::Current,
+    transaction::{Accepted, Failure, Transaction, Treatment, spool_reply, try_later},
+};
+
+/// Octets of hostile text in a log line.
+const LOGGED_MAX: usize = 200;
+
+/// The answers of one connection, and what they have to remember.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    office: Arc<Office>,
+    service: Arc<Current>,
+    peer: SocketAddr,
+    user: Option<Mailbox>,
+    transaction: Option<Box<Transaction>>,
+}
+
+impl Desk {
+    /// A desk for a client.
+    pub(crate) fn new(office: Arc<Office>, service: Arc<Current>, peer: SocketAddr) -> Self {
+        Self { office, service, peer, user: None, transaction: None }
+    }
+
+    /// The answer to a question of the session.
+    pub(crate) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {
+        match ask {
+            Ask::Connect { .. } => Answer::Go,
+            Ask::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters.body),
+            Ask::Rcpt { forward_path, .. } => self.rcpt(forward_path),
+            Ask::Begin => self.begin(),
+            Ask::Commit { .. } => self.commit(session).await,
+            Ask::Password { authcid, password, .. } => {
+                let verified = self.office.auth.password(&authcid, &password).await;
+                self.authenticated(&authcid, verified)
+            }
+            Ask::ScramStart { authcid } => {
+                let (verifier, nonce) = self.office.auth.scram_start(&authcid);
+                Answer::Scram { verifier, nonce }
+            }
+            Ask::ScramDone { authcid, proof } => {
+                let verified = match proof {
+                    Proof::Right => self.office.auth.scram_user(&authcid),
+                    Proof::Wrong => Err(Denied::Wrong),
+                };
+                self.authenticated(&authcid, verified)
+            }
+            Ask::Verify { .. } => Answer::Reply(vrfy_unsure()),
+        }
+    }
+
+    /// A piece of the content.
+    pub(crate) async fn content(&mut self, piece: Vec<u8>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.take(piece).await;
+        }
+    }
+
+    /// Whether content is expected next.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.is_receiving())
+    }
+
+    /// The draft is void.
+    pub(crate) fn discard(&mut self) {
+        self.transaction = None;
+    }
+
+    /// TLS begins: what was learnt in clear text is forgotten (RFC 3207 §4.2).
+    pub(crate) fn forget(&mut self) {
+        self.user = None;
+        self.transaction = None;
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, body: Body) -> Answer {
+        self.transaction = None;
+        let rights = self.user.as_ref().map(|user| Rights::new(user.clone(), self.office.store.directory()));
+        if let Some(Err(reply)) = rights.as_ref().map(|rights| rights.check_envelope(&reverse_path)) {
+            return self.refuse("mail", &reverse_path.to_string(), reply);
+        }
+        match self.office.spool.begin() {
+            Ok(draft) => {
+                self.transaction = Some(Box::new(Transaction::new(reverse_path, body, rights, draft)));
+                Answer::Go
+            }
+            Err(error) => {
+                tracing::error!(service = self.service.settings.name, peer = %self.peer, %error, "mail is refused");
+                self.refuse("mail", &reverse_path.to_string(), spool_reply(&error))
+            }
+        }
+    }
+
+    fn rcpt(&mut self, forward_path: ForwardPath) -> Answer {
+        let typed = forward_path.to_string();
+        match self.admit(forward_path) {
+            Ok(()) => Answer::Go,
+            Err(reply) => self.refuse("rcpt", &typed, reply),
+        }
+    }
+
+    fn admit(&mut self, forward_path: ForwardPath) -> Result<(), Reply> {
+        let settings = &self.service.settings;
+        let directory = self.office.store.directory();
+        let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
+        let standing = Standing::of(settings, self.peer.ip(), self.user.as_ref());
+        let mailboxes = recipient::admit(&standing, &recipient, directory.resolve(&recipient))?;
+        match &mut self.transaction {
+            Some(transaction) => transaction.recipients.add(&recipient, mailboxes),
+            // The session asks for recipients only after MAIL was accepted.
+            None => Err(Reply::with(503, (5, 5, 1), "MAIL comes first")),
+        }
+    }
+
+    fn begin(&mut self) -> Answer {
+        let now = self.office.clock.now();
+        let id = MessageId::new(now, self.office.chance.bytes());
+        let treatment = treatment(&self.service);
+        if let Some(transaction) = &mut self.transaction {
+            transaction.begin(treatment, id, now);
+        }
+        Answer::Go
+    }
+
+    async fn commit(&mut self, session: &Session) -> Answer {
+        let began = self.office.clock.instant();
+        let Some(transaction) = self.transaction.take() else {
+            return self.refuse("content", "", try_later());
+        };
+        let from = transaction.reverse_path.to_string();
+        let office = &self.office;
+        let committed = transaction
+            .commit(
+                office.spool.as_ref(),
+                treatment(&self.service),
+                self.origin(session),
+                None,
+                &office.chance,
+                office.clock.now(),
+            )
+            .await;
+        match committed {
+            Ok(accepted) => self.accepted(accepted, &from, began),
+            Err(failure) => {
+                if let Failure::Spool(error) = &failure {
+                    tracing::error!(service = self.service.settings.name, %from, %error, "a message cannot be kept");
+                }
+                self.refuse("content", &from, failure.reply())
+            }
+        }
+    }
+
+    fn origin(&self, session: &Session) -> Origin {
+        Origin {
+            service: self.service.settings.name.into(),
+            peer: Some(self.peer),
+            helo: session.helo().map(Into::into),
+            user: self.user.clone(),
+            protocol: session.protocol(),
+            tls: session.tls().cloned(),
+        }
+    }
+
+    fn accepted(&self, accepted: Accepted, from: &str, began: Instant) -> Answer {
+        let wait = self.office.clock.instant().saturating_duration_since(began);
+        self.service.meters.accepted(accepted.deliveries, accepted.size, wait);
+        tracing::info!(
+            service = self.service.settings.name, peer = %self.peer, user = self.user.as_ref().map(tracing::field::display),
+            id = %accepted.id, from, recipients = accepted.deliveries, size = accepted.size,
+            "message accepted"
+        );
+        Answer::Accepted { id: accepted.id.to_string() }
+    }
+
+    fn authenticated(&mut self, name: &str, verified: Result<Mailbox, Denied>) -> Answer {
+        match verified {
+            Ok(user) => {
+                self.service.meters.authenticated("ok");
+                let answer = Answer::Authenticated(user.to_string());
+                self.user = Some(user);
+                answer
+            }
+            Err(denied) => {
+                self.service.meters.authenticated(denied.word());
+                tracing::warn!(
+                    service = self.service.settings.name, peer = %self.peer, user = %for_log(name, LOGGED_MAX),
+                    reason = denied.word(), "authentication failed"
+                );
+                Answer::Refuse(denied.reply())
+            }
+        }
+    }
+
+    fn refuse(&self, stage: &'static str, what: &str, reply: Reply) -> Answer {
+        self.service.meters.refused(stage, reply.code);
+        tracing::info!(
+            service = self.service.settings.name, peer = %self.peer, stage, address = %for_log(what, LOGGED_MAX),
+            reply = %for_log(&reply.to_string(), LOGGED_MAX), "refused"
+        );
+        Answer::Refuse(reply)
+    }
+}
+
+fn treatment(service: &Current) -> Treatment<'_> {
+    let settings = &service.settings;
+    Treatment { hostname: &settings.session.hostname, fix_ups: settings.fix_ups, expire: settings.expire }
+}

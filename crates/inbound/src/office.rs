@@ -1,0 +1,77 @@
+//! The whole of it: what the services share.
+
+use std::sync::Arc;
+
+use net::{Chance, Clock, Listener, tasks::Tasks};
+use spool::Spool;
+use store::Store;
+
+use crate::{
+    Service,
+    accept::accept,
+    auth::{Authenticator, Cost},
+    crowd::Crowd,
+    settings::SubmitSettings,
+};
+
+/// What the engine is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Where accepted mail goes.
+    pub spool: Arc<dyn Spool>,
+    /// Domains, users, aliases.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Ids, nonces, keys.
+    pub chance: Chance,
+    /// Where connections run; its shutdown is theirs.
+    pub tasks: Tasks,
+    /// A secret of this server that outlives the process, see [`crate::lasting_secret`]: names that no user has get the
+    /// same SCRAM salt each time.
+    pub secret: [u8; 32],
+    /// What a guess at a password in the store costs.
+    pub cost: Cost,
+    /// How mail that is made inside is treated.
+    pub submit: SubmitSettings,
+}
+
+/// The receiving engine. Cheap to clone; clones are one engine. It is a [`spool::Submit`].
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    pub(crate) office: Arc<Office>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Office {
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) store: Store,
+    pub(crate) clock: Clock,
+    pub(crate) chance: Chance,
+    pub(crate) tasks: Tasks,
+    pub(crate) auth: Authenticator,
+    pub(crate) crowd: Crowd,
+    pub(crate) submit: SubmitSettings,
+}
+
+impl Inbound {
+    /// An engine that serves nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { spool, store, clock, chance, tasks, secret, cost, submit } = parts;
+        let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
+        let crowd = Crowd::default();
+        Self { office: Arc::new(Office { spool, store, clock, chance, tasks, auth, crowd, submit }) }
+    }
+
+    /// Serves a listener until the tasks shut down. Then it accepts no more, connections finish their transactions, and
+    /// `tasks.wait` waits for them. A service may have several listeners.
+    pub fn serve(&self, listener: Listener, service: &Service) {
+        self.office.tasks.spawn_vital("listener", accept(Arc::clone(&self.office), service.clone(), listener));
+    }
+
+    /// Password hashes computed since the start: the costly part of AUTH.
+    pub fn password_hashes(&self) -> u64 {
+        self.office.auth.hashes()
+    }
+}

@@ -1,0 +1,199 @@
+//! One message from MAIL to its commit, on our side of the session's questions.
+//!
+//! ```text
+//! MAIL ─► draft ─ RCPT ─► + recipients ─ DATA ─► intake ─ content ─► draft ─ dot ─► commit
+//!    ╰─────────────── RSET, error, too large, lost connection: dropped, the draft rolls back
+//! ```
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use mail::{Body, Envelope, MessageId, Origin, Reply, ReversePath, Timestamp};
+use spool::{CommitError, Committed, Draft, NewMessage, Spool, SpoolError};
+
+use crate::{
+    FixUps,
+    admission::rights::Rights,
+    expand::Expansion,
+    intake::{Intake, Rules},
+    stamp::{
+        fix_ups::Repairs,
+        received::{self, Reception},
+    },
+};
+
+/// How long a second submission under the same key is known to be the first one.
+const IDEMPOTENCY: Duration = Duration::from_secs(24 * 3600);
+
+/// A message that is being received.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    pub(crate) reverse_path: ReversePath,
+    pub(crate) body: Body,
+    pub(crate) recipients: Expansion,
+    /// As whom the sender may write; nothing when as anybody.
+    rights: Option<Rights>,
+    /// Begun at MAIL, so that a full disk is told before the content is sent; gone when the content is refused.
+    draft: Option<Draft>,
+    content: Option<Incoming>,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    id: MessageId,
+    intake: Intake,
+    /// Why the spool does not take it.
+    failed: Option<Reply>,
+}
+
+/// What becomes of every message of a service alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Treatment<'a> {
+    /// Our name.
+    pub(crate) hostname: &'a str,
+    /// Whether letters are repaired.
+    pub(crate) fix_ups: FixUps,
+    /// How long it is tried.
+    pub(crate) expire: Duration,
+}
+
+/// A message that is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Its id: the first one's, when its key was known.
+    pub(crate) id: MessageId,
+    /// What the spool did.
+    pub(crate) committed: Committed,
+    /// Octets of content, without the trace fields.
+    pub(crate) size: u64,
+    /// Mailboxes it goes to.
+    pub(crate) deliveries: usize,
+}
+
+/// Why a message was not taken.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was judged.
+    Refused(Reply),
+    /// The spool failed.
+    Spool(CommitError),
+}
+
+impl Failure {
+    /// What the client hears: never the words of an error of ours.
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            Self::Refused(reply) => reply.clone(),
+            Self::Spool(CommitError::Spool(error)) => spool_reply(error),
+            Self::Spool(CommitError::DuplicateId(_)) => try_later(),
+        }
+    }
+}
+
+impl Transaction {
+    /// MAIL was accepted.
+    pub(crate) fn new(reverse_path: ReversePath, body: Body, rights: Option<Rights>, draft: Draft) -> Self {
+        Self { reverse_path, body, recipients: Expansion::default(), rights, draft: Some(draft), content: None }
+    }
+
+    /// Content is about to come.
+    pub(crate) fn begin(&mut self, treatment: Treatment<'_>, id: MessageId, now: Timestamp) {
+        let author = || self.reverse_path.mailbox().or(self.rights.as_ref().map(Rights::user)).cloned();
+        let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs {
+            author: author(),
+            id,
+            hostname: treatment.hostname.to_owned(),
+            now,
+        });
+        let intake = Intake::new(Rules { repairs, rights: self.rights.take() });
+        self.content = Some(Incoming { id, intake, failed: None });
+    }
+
+    /// Whether content has begun to come.
+    pub(crate) fn is_receiving(&self) -> bool {
+        self.content.is_some()
+    }
+
+    /// A piece of the content.
+    pub(crate) async fn take(&mut self, piece: Vec<u8>) {
+        let Some(incoming) = &mut self.content else { return };
+        let octets = incoming.intake.take(piece);
+        if incoming.intake.is_refused() {
+            self.draft = None;
+        }
+        if let Err(reply) = append(&mut self.draft, &octets, incoming.id).await {
+            incoming.failed = Some(reply);
+        }
+    }
+
+    /// The content is complete: makes the message durable.
+    pub(crate) async fn commit(
+        self,
+        spool: &dyn Spool,
+        treatment: Treatment<'_>,
+        origin: Origin,
+        idempotency: Option<String>,
+        chance: &net::Chance,
+        now: Timestamp,
+    ) -> Result<Accepted, Failure> {
+        let Self { reverse_path, body, recipients, mut draft, content, .. } = self;
+        let Some(Incoming { id, intake, failed }) = content else {
+            return Err(Failure::Refused(try_later()));
+        };
+        let rest = intake.finish().map_err(Failure::Refused)?;
+        append(&mut draft, &rest, id).await.map_err(Failure::Refused)?;
+        let Some(draft) = draft else {
+            return Err(Failure::Refused(failed.unwrap_or_else(try_later)));
+        };
+        let size = draft.size();
+        let prefix = received::field(&Reception {
+            origin: &origin,
+            hostname: treatment.hostname,
+            id,
+            recipient: recipients.only(),
+            now,
+        });
+        let deliveries = recipients.into_deliveries(chance, now);
+        let count = deliveries.len();
+        let message = NewMessage {
+            id,
+            envelope: Envelope { reverse_path, body, origin },
+            deliveries,
+            prefix: Bytes::from(prefix),
+            idempotency: idempotency.map(|key| (key, IDEMPOTENCY)),
+            not_before: None,
+            expires: now + treatment.expire,
+        };
+        let committed = spool.commit(draft, message, now).await.map_err(Failure::Spool)?;
+        let id = if let Committed::Already(first) = committed { first } else { id };
+        Ok(Accepted { id, committed, size, deliveries: count })
+    }
+}
+
+/// Appends to the draft while there is one. An error makes an end of it.
+async fn append(draft: &mut Option<Draft>, octets: &[u8], id: MessageId) -> Result<(), Reply> {
+    let Some(open) = draft.as_mut().filter(|_| !octets.is_empty()) else {
+        return Ok(());
+    };
+    let written = open.write(octets).await;
+    written.map_err(|error| {
+        tracing::error!(%id, %error, "a message cannot be written while it is received");
+        *draft = None;
+        spool_reply(&error)
+    })
+}
+
+/// The reply for a spool that does not work: what is wrong with it is nobody's business but the operator's.
+pub(crate) fn spool_reply(error: &SpoolError) -> Reply {
+    match error {
+        SpoolError::DiskReserve { .. } => {
+            Reply::with(452, (4, 3, 1), "There is too little disk space to take a message; try again later")
+        }
+        _ => try_later(),
+    }
+}
+
+/// The queue does not work, for a reason that the log tells.
+pub(crate) fn try_later() -> Reply {
+    Reply::with(451, (4, 3, 0), "The queue cannot take a message at the moment; try again later")
+}
