@@ -40,11 +40,16 @@ pub(crate) fn run() -> ExitCode {
     };
     match carry_out(arguments) {
         Ok(code) => code,
-        Err(error) => {
-            warn(&format!("{error:#}"));
-            let misused = error.downcast_ref::<ConfigError>().is_some();
-            ExitCode::from(if misused { MISUSED } else { FAILED })
-        }
+        Err(error) => match error.downcast_ref::<ConfigError>() {
+            Some(error) => {
+                warn(&error.to_string());
+                ExitCode::from(MISUSED)
+            }
+            None => {
+                warn(&format!("posthouse: {error:#}"));
+                ExitCode::from(FAILED)
+            }
+        },
     }
 }
 

@@ -25,9 +25,9 @@ pub(crate) use complaint::{Complaint, Complaints};
 pub(crate) use listener::{BareNewline, Listener, ListenerTls, Service};
 pub(crate) use reference::{reference, sample};
 pub(crate) use route::{RelayTls, Route, Target};
-pub(crate) use value::{Network, duration, host_and_port};
 #[cfg(test)]
 pub(crate) use value::address_pattern;
+pub(crate) use value::{Network, duration, host_and_port};
 
 /// The folder of data when nothing says otherwise.
 pub(crate) const DEFAULT_DATA_DIR: &str = "posthouse-data";

@@ -21,7 +21,6 @@ mod settings;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-
 };
 
 use anyhow::Context as _;
@@ -131,7 +130,7 @@ fn raise_file_limit() {
 }
 
 /// Makes data_dir, readable by its owner only.
-fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     const OWNER_ONLY: u32 = 0o700;
     std::fs::DirBuilder::new()

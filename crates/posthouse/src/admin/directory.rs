@@ -111,12 +111,14 @@ fn aliases(store: &Store) -> Vec<AliasRow> {
 }
 
 fn catch_alls(store: &Store) -> Vec<CatchAllRow> {
-    let row = |entry: store::CatchAll| CatchAllRow { domain: entry.domain.to_string(), target: entry.target.to_string() };
+    let row =
+        |entry: store::CatchAll| CatchAllRow { domain: entry.domain.to_string(), target: entry.target.to_string() };
     store.directory().catch_alls().into_iter().map(row).collect()
 }
 
 /// Carries out a request without a server.
 pub(crate) fn answer_alone(config: &Config, request: Request) -> anyhow::Result<Answer> {
+    wire::make_data_dir(&config.data_dir)?;
     let _lock = spool::Lock::take(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -91,10 +91,7 @@ impl Queue {
         let domains = self.spool.count_by_domain(SUMMARY_DOMAINS).await?;
         Ok(Summary {
             states: states.into_iter().map(|(state, count)| StateCount { state, count }).collect(),
-            domains: domains
-                .into_iter()
-                .map(|(domain, state, count)| DomainCount { domain, state, count })
-                .collect(),
+            domains: domains.into_iter().map(|(domain, state, count)| DomainCount { domain, state, count }).collect(),
             stopped: self.spool.poisoned(),
         })
     }

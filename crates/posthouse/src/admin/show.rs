@@ -202,9 +202,10 @@ fn add_last_transcripts(history: &mut [HistoryView], views: &[View]) {
         let Some(transcript) = &view.transcript else {
             continue;
         };
-        let last = history.iter_mut().rev().find(|happening| {
-            happening.recipient == Some(view.delivery) && happening.attempt == Some(view.attempts)
-        });
+        let last = history
+            .iter_mut()
+            .rev()
+            .find(|happening| happening.recipient == Some(view.delivery) && happening.attempt == Some(view.attempts));
         if let Some(happening) = last.filter(|happening| happening.transcript.is_empty()) {
             happening.transcript = lines(transcript);
         }

@@ -119,7 +119,11 @@ fn list(place: &Place, request: directory::Request, listing: Listing) -> anyhow:
         }
         Answer::CatchAlls(rows) => {
             let rows: Vec<_> = rows.into_iter().map(|row| [row.domain, row.target]).collect();
-            show(["DOMAIN", "CATCH-ALL"], &rows, "No catch-alls yet: posthouse catch-all add example.net ann@example.net");
+            show(
+                ["DOMAIN", "CATCH-ALL"],
+                &rows,
+                "No catch-alls yet: posthouse catch-all add example.net ann@example.net",
+            );
         }
         Answer::Changed(_) | Answer::Summary(_) | Answer::Deliveries(_) | Answer::Message(_) => {
             anyhow::bail!("the server answered something else than it was asked; use the command of its release")

@@ -26,7 +26,7 @@ pub(crate) fn say(text: &str) {
 
 /// Prints a sentence to standard error.
 pub(crate) fn warn(text: &str) {
-    let _gone = writeln!(io::stderr().lock(), "posthouse: {text}").is_err();
+    let _gone = writeln!(io::stderr().lock(), "{text}").is_err();
 }
 
 /// Prints a value as JSON.
@@ -37,7 +37,8 @@ pub(crate) fn say_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 
 /// Prints rows under headings, columns aligned. Everything is escaped.
 pub(crate) fn say_table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| mail::for_log(cell, CELL_MAX))).collect();
+    let rows: Vec<[String; N]> =
+        rows.iter().map(|row| row.each_ref().map(|cell| mail::for_log(cell, CELL_MAX))).collect();
     let mut widths = headings.map(str::len);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -128,9 +129,11 @@ pub(crate) fn password(from_stdin: bool) -> anyhow::Result<Zeroizing<String>> {
     Ok(password)
 }
 
-fn first_line_of_stdin() -> anyhow::Result<Zeroizing<String>> {
+pub(crate) fn first_line_of_stdin() -> anyhow::Result<Zeroizing<String>> {
     let mut line = Zeroizing::new(String::new());
-    io::Read::take(io::stdin().lock(), PASSWORD_MAX).read_line(&mut line).context("reading the password from standard input")?;
+    io::Read::take(io::stdin().lock(), PASSWORD_MAX)
+        .read_line(&mut line)
+        .context("reading the password from standard input")?;
     let end = line.trim_end_matches(['\r', '\n']).len();
     line.truncate(end);
     Ok(line)

@@ -40,11 +40,12 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Config, Complaints> {
         complaints.push(Complaint::at(span, format!("this is not TOML: {}", one_line(error.message()))));
     }
     if !complaints.is_empty() {
+        complaints.sort_by_key(place);
         // What was recovered from broken syntax is a guess: complaints about it would mislead.
         return Err(Complaints { file: file.to_owned(), text: text.to_owned(), list: complaints });
     }
     let config = check(document.get_ref(), &folder, &mut complaints);
-    complaints.sort_by_key(|complaint: &Complaint| complaint.span.as_ref().map_or(usize::MAX, |span| span.start));
+    complaints.sort_by_key(place);
     complaints.dedup();
     if complaints.is_empty() {
         return Ok(config);
@@ -77,6 +78,11 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
         store_url: read_store(&tables, complaints),
         log: read_log(&tables, complaints),
     }
+}
+
+/// Where a complaint points, for sorting: what is about the whole file comes last.
+fn place(complaint: &Complaint) -> usize {
+    complaint.span.as_ref().map_or(usize::MAX, |span| span.start)
 }
 
 fn one_line(text: &str) -> String {
@@ -117,9 +123,7 @@ impl<'t> Tables<'t> {
             return Vec::new();
         };
         match value.get_ref() {
-            DeValue::Array(array) if array.iter().all(|element| element.get_ref().is_table()) => {
-                array.iter().collect()
-            }
+            DeValue::Array(array) if array.iter().all(|element| element.get_ref().is_table()) => array.iter().collect(),
             _ => {
                 complaints.push(wrong_heading(section, value));
                 Vec::new()
@@ -134,8 +138,8 @@ pub(super) fn heading_span(value: &Spanned<DeValue<'_>>) -> std::ops::Range<usiz
 }
 
 fn wrong_heading(section: &Section, value: &Spanned<DeValue<'_>>) -> Complaint {
-    let what = format!("`{}` is not written as this table", section.name());
-    Complaint::at(value.span(), what).help(format!("write {} on a line of its own, its keys below", section.heading))
+    let what = format!("`{}` is written as a table: {}", section.name(), section.heading);
+    Complaint::at(value.span(), what).help(format!("put {} on a line of its own, its keys below", section.heading))
 }
 
 /// A path, in the parser's form.

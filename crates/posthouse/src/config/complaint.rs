@@ -53,8 +53,8 @@ impl fmt::Display for Complaints {
         }
         let file = self.file.display();
         match self.list.len() {
-            1 => write!(f, "{file}: 1 problem, nothing was changed"),
-            several => write!(f, "{file}: {several} problems, nothing was changed"),
+            1 => write!(f, "{file}: 1 problem"),
+            several => write!(f, "{file}: {several} problems"),
         }
     }
 }

@@ -164,7 +164,10 @@ pub(crate) const LISTENER: Section = Section {
         &LISTENER_PLAINTEXT,
         &LISTENER_BARE,
     ],
-    later: &[("proxy_networks", "the PROXY protocol is not in this version; remove the key, and let clients connect directly")],
+    later: &[(
+        "proxy_networks",
+        "the PROXY protocol is not in this version; remove the key, and let clients connect directly",
+    )],
 };
 
 /// `[tls]`.
@@ -236,8 +239,12 @@ pub(crate) const STORE: Section =
     Section { heading: "[store]", about: "What operators edit and count.", keys: &[&STORE_URL], later: &[] };
 
 /// `[log]`.
-pub(crate) const LOG: Section =
-    Section { heading: "[log]", about: "One event, one line, on standard error.", keys: &[&LOG_FORMAT, &LOG_LEVEL], later: &[] };
+pub(crate) const LOG: Section = Section {
+    heading: "[log]",
+    about: "One event, one line, on standard error.",
+    keys: &[&LOG_FORMAT, &LOG_LEVEL],
+    later: &[],
+};
 
 /// Every table in the order of the manual.
 pub(crate) const SECTIONS: [&Section; 9] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &ROUTE, &DELIVERY, &STORE, &LOG];

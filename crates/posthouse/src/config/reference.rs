@@ -28,7 +28,11 @@ fn write_section(page: &mut String, heading: &str, section: &Section) {
         let _infallible = write!(
             page,
             "\n### `{}`\n\n{}\n\n{}\n\n```toml\n{} = {}\n```\n",
-            key.name, key.about, values(key), key.name, key.example
+            key.name,
+            key.about,
+            values(key),
+            key.name,
+            key.example
         );
     }
 }
@@ -42,7 +46,8 @@ fn values(key: &Key) -> String {
 
 /// A file with every key, each explained, all but what must be there commented out.
 pub(crate) fn sample() -> String {
-    let mut file = String::from("# Every key of Posthouse's configuration. Lines that begin with # show values or explain.\n");
+    let mut file =
+        String::from("# Every key of Posthouse's configuration. Lines that begin with # show values or explain.\n");
     for section in SECTIONS {
         file.push('\n');
         wrap(&mut file, section.about);
@@ -100,7 +105,8 @@ mod tests {
             .collect();
         // The files that it names do not exist here, which is all that may be wrong.
         let complaints = parse(&live).expect_err("its files are missing").list;
-        let unexpected: Vec<_> = complaints.iter().filter(|complaint| !complaint.what.starts_with("cannot read")).collect();
+        let unexpected: Vec<_> =
+            complaints.iter().filter(|complaint| !complaint.what.starts_with("cannot read")).collect();
         assert!(unexpected.is_empty(), "{unexpected:#?}");
     }
 

@@ -129,9 +129,7 @@ pub(crate) fn host_and_port(text: &str) -> Result<(String, u16), String> {
     let expected = || format!("expected a host such as 127.0.0.1:2526 or mail.example.net:587, found `{text}`");
     let (host, port) = match text.rsplit_once(':') {
         None => (text, SMTP_PORT),
-        Some((host, port)) => {
-            (host, port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(expected)?)
-        }
+        Some((host, port)) => (host, port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(expected)?),
     };
     let name = host.parse::<Domain>().ok().filter(|domain| domain.name().is_some()).ok_or_else(expected)?;
     Ok((name.to_string(), port))

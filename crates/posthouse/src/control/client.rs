@@ -28,10 +28,7 @@ pub(crate) enum ControlError {
 }
 
 /// Asks the server of a directory, and waits for as long as it takes.
-pub(crate) fn ask<R: Serialize, A: DeserializeOwned>(
-    data_dir: &Path,
-    request: R,
-) -> Result<A, ControlError> {
+pub(crate) fn ask<R: Serialize, A: DeserializeOwned>(data_dir: &Path, request: R) -> Result<A, ControlError> {
     let mut stream = connect(data_dir)?;
     let broken = |error: io::Error| ControlError::BrokenOff(error.to_string());
     let mut line = serde_json::to_vec(&RequestLine { version: VERSION, request })

@@ -79,11 +79,7 @@ fn is_allowed(uid: u32) -> bool {
     uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
-async fn converse<R, A, F>(
-    mut stream: LocalStream,
-    clock: Clock,
-    answer: impl Fn(R) -> F,
-) -> io::Result<()>
+async fn converse<R, A, F>(mut stream: LocalStream, clock: Clock, answer: impl Fn(R) -> F) -> io::Result<()>
 where
     R: DeserializeOwned,
     A: Serialize,

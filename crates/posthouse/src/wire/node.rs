@@ -84,25 +84,14 @@ impl Node {
         let outbound = outbound_engine(&config, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
-        background.spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
+        background
+            .spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
         tasks.spawn("gauges", gauges::keep(Arc::clone(&spool), metrics.clone(), clock.clone(), tasks.clone()));
         serve_control(&config, &spool, &store, &clock, &tasks)?;
         tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
-        let face =
-            Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
+        let face = Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
         serve_listeners(listeners, &services, &inbound, face, &tasks);
-        Ok(Self {
-            config,
-            tasks,
-            background,
-            clock,
-            spool,
-            store,
-            services,
-            outbound,
-            sandbox_password,
-            _lock: lock,
-        })
+        Ok(Self { config, tasks, background, clock, spool, store, services, outbound, sandbox_password, _lock: lock })
     }
 
     /// Finishes what is in flight, copies the last events and closes.
@@ -110,7 +99,10 @@ impl Node {
         self.tasks.shutdown();
         let deadline = self.clock.instant() + self.config.limits.shutdown;
         if let Err(running) = self.tasks.wait(deadline).await {
-            tracing::warn!(?running, "not everything was finished in time; what is left is tried again after the start");
+            tracing::warn!(
+                ?running,
+                "not everything was finished in time; what is left is tried again after the start"
+            );
         }
         self.background.shutdown();
         let deadline = self.clock.instant() + self.config.limits.shutdown;
@@ -214,8 +206,7 @@ fn serve_control(
 ) -> anyhow::Result<()> {
     let bound = control::Bound::bind(&config.data_dir)
         .with_context(|| format!("cannot make the control socket {}", control::path(&config.data_dir).display()))?;
-    let queue =
-        admin::queue::Queue { spool: Arc::clone(spool), store: store.clone(), clock: clock.clone() };
+    let queue = admin::queue::Queue { spool: Arc::clone(spool), store: store.clone(), clock: clock.clone() };
     let answer = move |request: Request| {
         let queue = queue.clone();
         async move {
@@ -251,7 +242,10 @@ fn secret(data_dir: &Path, chance: &Chance) -> anyhow::Result<[u8; 32]> {
     let shown = path.display();
     match std::fs::read(&path) {
         Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
-            anyhow::anyhow!("{shown} holds {} bytes and should hold 32; restore it, or remove it to have a new one made", bytes.len())
+            anyhow::anyhow!(
+                "{shown} holds {} bytes and should hold 32; restore it, or remove it to have a new one made",
+                bytes.len()
+            )
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let secret = chance.bytes::<32>();

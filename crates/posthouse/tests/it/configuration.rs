@@ -109,7 +109,9 @@ fn files_that_cannot_be_read() {
     let node = Node::new("");
     let folder = node.folder.path();
     let complaint = |file: &str| failed(&["check"], &run(folder, &["check", "config", "--config", file], ""));
-    assert!(complaint("nowhere.toml").contains("cannot read the configuration file nowhere.toml: there is no such file"));
+    assert!(
+        complaint("nowhere.toml").contains("cannot read the configuration file nowhere.toml: there is no such file")
+    );
     assert!(complaint(".").contains("it is a directory"));
     std::fs::write(folder.join("latin.toml"), b"hostname = \"a\"\n# \xff\n").expect("a file");
     assert!(complaint("latin.toml").contains("line 2 is not UTF-8 text"));
@@ -128,9 +130,11 @@ fn a_password_file_is_read_at_the_start() {
     let route = "[[listener]]\nservice = \"mx\"\naddress = \"127.0.0.1:2525\"\n[[route]]\nto = \"relay\"\n\
                  host = \"127.0.0.1:2526\"\nusername = \"me\"\npassword_file = \"secret\"\n";
     node.configure(route);
-    assert!(node.fails(&["check"]).contains("cannot read the password file secret"), "it is not there");
+    let complaint = node.fails(&["check"]);
+    assert!(complaint.contains("cannot read the password file") && complaint.contains("secret"), "{complaint}");
     std::fs::write(node.folder.path().join("secret"), "\n").expect("a file");
-    assert!(node.fails(&["check"]).contains("the first line of the password file secret is empty"));
+    let complaint = node.fails(&["check"]);
+    assert!(complaint.contains("the first line of the password file") && complaint.contains("is empty"), "{complaint}");
     std::fs::write(node.folder.path().join("secret"), "open sesame\n").expect("a file");
     node.ok(&["check"]);
 }

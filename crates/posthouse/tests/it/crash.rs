@@ -20,7 +20,11 @@ const UNTIL: usize = 60;
 
 /// A node that takes anything from loopback and sends it along `route`.
 fn node(route: &str) -> Node {
-    let text = configuration(route).replacen("service = \"mx\"\n", "service = \"mx\"\ntrusted_networks = [\"127.0.0.0/8\"]\n", 1);
+    let text = configuration(route).replacen(
+        "service = \"mx\"\n",
+        "service = \"mx\"\ntrusted_networks = [\"127.0.0.0/8\"]\n",
+        1,
+    );
     Node::new(&text)
 }
 

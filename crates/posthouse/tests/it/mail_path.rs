@@ -65,8 +65,22 @@ fn pair() -> (Node, Node, crate::server::Server, crate::server::Server) {
 fn ann_writes(node: &Node, submission: std::net::SocketAddr, to: &str) -> (String, String) {
     let submission = submission.to_string();
     let arguments = [
-        "send", "--server", &submission, "--tls", "implicit", "--auth-user", "ann@test.example", "--password-stdin",
-        "--from", "ann@test.example", "--to", to, "--subject", "Hello", "--body", "It works.",
+        "send",
+        "--server",
+        &submission,
+        "--tls",
+        "implicit",
+        "--auth-user",
+        "ann@test.example",
+        "--password-stdin",
+        "--from",
+        "ann@test.example",
+        "--to",
+        to,
+        "--subject",
+        "Hello",
+        "--body",
+        "It works.",
     ];
     let said = succeeded(&arguments, &node.run_with_input(&arguments, "open sesame\n"));
     let line = said.lines().find(|line| line.contains("msg_")).unwrap_or_else(|| panic!("no id in {said}"));
@@ -98,7 +112,9 @@ fn a_bounce_comes_back() {
     assert_eq!((&recipient["class"], &recipient["kind"]), (&"unknown_user".into(), &"hard".into()));
     let last = shown["history"].as_array().and_then(|history| history.last()).expect("a history");
     let transcript = last["transcript"].as_array().expect("the conversation of a failure is kept");
-    assert!(transcript.iter().any(|line| line["text"].as_str().is_some_and(|text| text.contains("nobody@far.example"))));
+    assert!(
+        transcript.iter().any(|line| line["text"].as_str().is_some_and(|text| text.contains("nobody@far.example")))
+    );
     let page = first.ok(&["queue", "show", &id]);
     assert!(page.contains("bounced") && page.contains("C: RCPT TO:<nobody@far.example>"), "{page}");
     let report = eventually("the report", || {
@@ -112,7 +128,9 @@ fn a_bounce_comes_back() {
 
 #[test]
 fn what_waits_can_be_seen_and_moved() {
-    let node = node("[[route]]\nrecipients = [\"dead.example\"]\nto = \"relay\"\nhost = \"127.0.0.1:1\"\n[[route]]\nto = \"capture\"\n");
+    let node = node(
+        "[[route]]\nrecipients = [\"dead.example\"]\nto = \"relay\"\nhost = \"127.0.0.1:1\"\n[[route]]\nto = \"capture\"\n",
+    );
     let server = node.serve();
     let (id, _) = ann_writes(&node, server.address("submission"), "x@dead.example");
     let shown = wait_for_state(&node, &id, "deferred");

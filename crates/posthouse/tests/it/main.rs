@@ -1,5 +1,7 @@
 //! The real binary, as people and programs meet it: configuration, command line, signals, crashes.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic, and JSON answers null for what is missing")]
+
 mod command_line;
 mod configuration;
 mod crash;

@@ -14,18 +14,18 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take before a test fails: far more than it needs.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The binary under test.
-pub const BINARY: &str = env!("CARGO_BIN_EXE_posthouse");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_posthouse");
 
 /// A folder with a configuration.
-pub struct Node {
-    pub folder: TempDir,
+pub(crate) struct Node {
+    pub(crate) folder: TempDir,
 }
 
 /// A configuration with every service on ports that the system chooses, and what a test adds.
-pub fn configuration(extra: &str) -> String {
+pub(crate) fn configuration(extra: &str) -> String {
     format!(
         "hostname = \"mx.test.example\"\n\
          data_dir = \"data\"\n\
@@ -38,31 +38,31 @@ pub fn configuration(extra: &str) -> String {
 }
 
 impl Node {
-    pub fn new(configuration: &str) -> Self {
+    pub(crate) fn new(configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let node = Self { folder };
         node.configure(configuration);
         node
     }
 
-    pub fn configure(&self, configuration: &str) {
+    pub(crate) fn configure(&self, configuration: &str) {
         std::fs::write(self.config(), configuration).expect("the configuration is written");
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder.path().join("posthouse.toml")
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// Runs a command on this node to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.run_with_input(arguments, "")
     }
 
-    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Output {
         let mut all = arguments.to_vec();
         let config = self.config();
         all.extend(["--config", config.to_str().expect("a plain path")]);
@@ -70,41 +70,41 @@ impl Node {
     }
 
     /// Runs a command that must succeed; returns what it printed.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         succeeded(arguments, &self.run(arguments))
     }
 
     /// Runs a command that must fail; returns its complaint.
-    pub fn fails(&self, arguments: &[&str]) -> String {
+    pub(crate) fn fails(&self, arguments: &[&str]) -> String {
         failed(arguments, &self.run(arguments))
     }
 
     /// Runs a command with `--json` that must succeed.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let mut all = arguments.to_vec();
         all.push("--json");
         serde_json::from_str(&self.ok(&all)).expect("the output is JSON")
     }
 
-    pub fn serve(&self) -> Server {
+    pub(crate) fn serve(&self) -> Server {
         let server = self.spawn();
         server.wait_for("ready");
         server
     }
 
     /// Starts the server without waiting until it is ready.
-    pub fn spawn(&self) -> Server {
+    pub(crate) fn spawn(&self) -> Server {
         Server::spawn(self.folder.path(), &["serve", "--config", self.config().to_str().expect("a plain path")])
     }
 
-    pub fn add_user(&self, address: &str, password: &str) {
+    pub(crate) fn add_user(&self, address: &str, password: &str) {
         let arguments = ["user", "add", address, "--password-stdin"];
         succeeded(&arguments, &self.run_with_input(&arguments, &format!("{password}\n")));
     }
 }
 
 /// Runs the binary to its end.
-pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
+pub(crate) fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(BINARY)
         .args(arguments)
         .current_dir(folder)
@@ -120,13 +120,13 @@ pub fn run(folder: &Path, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().expect("it ends")
 }
 
-pub fn succeeded(arguments: &[&str], output: &Output) -> String {
+pub(crate) fn succeeded(arguments: &[&str], output: &Output) -> String {
     let (out, err) = texts(output);
     assert!(output.status.success(), "{arguments:?} failed\nstdout: {out}\nstderr: {err}");
     out
 }
 
-pub fn failed(arguments: &[&str], output: &Output) -> String {
+pub(crate) fn failed(arguments: &[&str], output: &Output) -> String {
     let (out, err) = texts(output);
     assert!(!output.status.success(), "{arguments:?} should have failed\nstdout: {out}\nstderr: {err}");
     err
@@ -137,14 +137,14 @@ fn texts(output: &Output) -> (String, String) {
 }
 
 /// A running server. Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     log: Receiver<String>,
     seen: std::cell::RefCell<Vec<String>>,
 }
 
 impl Server {
-    pub fn spawn(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn spawn(folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(BINARY)
             .args(arguments)
             .current_dir(folder)
@@ -166,12 +166,12 @@ impl Server {
         Self { child, log, seen: Vec::new().into() }
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Waits for a line of the log with that text; returns it.
-    pub fn wait_for(&self, text: &str) -> String {
+    pub(crate) fn wait_for(&self, text: &str) -> String {
         if let Some(line) = self.seen.borrow().iter().find(|line| line.contains(text)) {
             return line.clone();
         }
@@ -179,7 +179,7 @@ impl Server {
     }
 
     /// The same for a line that was not read yet.
-    pub fn wait_for_new(&self, text: &str) -> String {
+    pub(crate) fn wait_for_new(&self, text: &str) -> String {
         loop {
             let Ok(line) = self.log.recv_timeout(DEADLINE) else {
                 panic!("the log never said {text:?}; it said:\n{}", self.seen.borrow().join("\n"));
@@ -192,7 +192,7 @@ impl Server {
     }
 
     /// Where a service listens, from the log.
-    pub fn address(&self, service: &str) -> SocketAddr {
+    pub(crate) fn address(&self, service: &str) -> SocketAddr {
         self.wait_for("ready");
         let seen = self.seen.borrow();
         let lines = seen.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -203,25 +203,25 @@ impl Server {
         line["address"].as_str().expect("a text").parse().expect("an address")
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
 
     /// Kills it as a power cut would.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it is running");
         self.child.wait().expect("it ends");
     }
 
     /// Asks it to stop and waits until it has; returns whether it ended well.
-    pub fn stop(mut self) -> bool {
+    pub(crate) fn stop(mut self) -> bool {
         self.signal("TERM");
         self.child.wait().expect("it ends").success()
     }
 
     /// Waits until it ends by itself; returns its code and its log.
-    pub fn wait(mut self) -> (Option<i32>, String) {
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ends");
         let mut lines = self.seen.take();
         lines.extend(self.log.try_iter());
@@ -241,7 +241,7 @@ impl Drop for Server {
 
 /// Asks `found` again and again until it answers: for what happens beside a test, such as a delivery. There is no event to
 /// wait for outside the process, so the waiting is the question itself.
-pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     const TRIES: usize = 600;
     for _ in 0..TRIES {
         if let Some(answer) = found() {
@@ -254,6 +254,6 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 
 /// How many rounds of something long: from the environment, for the long runs.
 #[expect(clippy::disallowed_methods, reason = "tests take their length from the environment")]
-pub fn rounds(usual: usize) -> usize {
+pub(crate) fn rounds(usual: usize) -> usize {
     std::env::var("POSTHOUSE_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
 }

@@ -8,19 +8,19 @@ use std::{
 use crate::server::DEADLINE;
 
 /// One session.
-pub struct Smtp {
+pub(crate) struct Smtp {
     reader: BufReader<TcpStream>,
 }
 
 impl Smtp {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let mut session = Self::open(address).expect("it listens");
         session.expect("220");
         session.say("EHLO client.example", "250");
         session
     }
 
-    pub fn open(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
@@ -28,7 +28,7 @@ impl Smtp {
     }
 
     /// The next reply, all its lines.
-    pub fn reply(&mut self) -> io::Result<String> {
+    pub(crate) fn reply(&mut self) -> io::Result<String> {
         let mut reply = String::new();
         loop {
             let start = reply.len();
@@ -41,23 +41,23 @@ impl Smtp {
         }
     }
 
-    pub fn expect(&mut self, code: &str) -> String {
+    pub(crate) fn expect(&mut self, code: &str) -> String {
         let reply = self.reply().expect("a reply");
         assert!(reply.starts_with(code), "expected {code}, got {reply}");
         reply
     }
 
-    pub fn send(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn send(&mut self, text: &str) -> io::Result<()> {
         self.reader.get_mut().write_all(text.as_bytes())
     }
 
-    pub fn say(&mut self, command: &str, code: &str) -> String {
+    pub(crate) fn say(&mut self, command: &str, code: &str) -> String {
         self.send(&format!("{command}\r\n")).expect("it is connected");
         self.expect(code)
     }
 
     /// A whole message; returns the id of the 250.
-    pub fn mail(&mut self, from: &str, to: &[&str], content: &str) -> String {
+    pub(crate) fn mail(&mut self, from: &str, to: &[&str], content: &str) -> String {
         self.say(&format!("MAIL FROM:<{from}>"), "250");
         for to in to {
             self.say(&format!("RCPT TO:<{to}>"), "250");
@@ -69,7 +69,7 @@ impl Smtp {
 }
 
 /// The id in a 250.
-pub fn id_of(reply: &str) -> String {
+pub(crate) fn id_of(reply: &str) -> String {
     let start = reply.find("msg_").unwrap_or_else(|| panic!("no id in {reply}"));
     reply[start..].trim_end().to_owned()
 }

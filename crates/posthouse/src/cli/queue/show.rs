@@ -44,9 +44,8 @@ fn page(message: &MessageView, now: Timestamp) -> String {
         write_happening(&mut page, happening);
     }
     for recipient in &message.recipients {
-        let failed = |happening: &&HistoryView| {
-            happening.recipient == Some(recipient.id) && !happening.transcript.is_empty()
-        };
+        let failed =
+            |happening: &&HistoryView| happening.recipient == Some(recipient.id) && !happening.transcript.is_empty();
         if let Some(last) = message.history.iter().rev().find(failed) {
             write_transcript(&mut page, recipient, last);
         }
@@ -55,8 +54,13 @@ fn page(message: &MessageView, now: Timestamp) -> String {
 }
 
 fn write_recipient(page: &mut String, recipient: &RecipientView, now: Timestamp) {
-    let _infallible =
-        write!(page, "\nto        {}\n  id      {}\n  state   {}", recipient.address, recipient.id, name_of(recipient.state));
+    let _infallible = write!(
+        page,
+        "\nto        {}\n  id      {}\n  state   {}",
+        recipient.address,
+        recipient.id,
+        name_of(recipient.state)
+    );
     let _infallible = match recipient.attempts {
         0 => writeln!(page),
         1 => writeln!(page, ", after 1 attempt"),
