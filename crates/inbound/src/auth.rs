@@ -9,7 +9,6 @@
 
 mod cache;
 mod password;
-mod secret;
 
 use std::{
     sync::{
@@ -27,10 +26,7 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use self::cache::{Cache, Ticket};
-pub use self::{
-    password::{Cost, HashError, hash_password},
-    secret::lasting_secret,
-};
+pub use self::password::{Cost, HashError, hash_password};
 
 /// Clients that may wait for each processor that hashes: some five seconds' worth.
 const WAITING_PER_PROCESSOR: usize = 256;

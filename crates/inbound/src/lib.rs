@@ -37,7 +37,7 @@ mod submit;
 mod testing;
 mod transaction;
 
-pub use auth::{Cost, HashError, hash_password, lasting_secret};
+pub use auth::{Cost, HashError, hash_password};
 pub use network::{Network, NetworkError};
 pub(crate) use office::Office;
 pub use office::{Inbound, Parts};

@@ -27,8 +27,8 @@ pub struct Parts {
     pub chance: Chance,
     /// Where connections run; its shutdown is theirs.
     pub tasks: Tasks,
-    /// A secret of this server that outlives the process, see [`crate::lasting_secret`]: names that no user has get the
-    /// same SCRAM salt each time.
+    /// A secret of this server that outlives the process: names that no user has get the same SCRAM salt each time,
+    /// so that a restart does not show who exists.
     pub secret: [u8; 32],
     /// What a guess at a password in the store costs.
     pub cost: Cost,

@@ -134,11 +134,6 @@ impl World {
         assert_eq!(kept.len(), 1, "{kept:?}");
         kept.remove(0)
     }
-
-    pub(crate) async fn stop(&self) {
-        self.tasks.shutdown();
-        self.tasks.wait(self.clock.instant() + PATIENCE).await.expect("everything stops");
-    }
 }
 
 impl Kept {
