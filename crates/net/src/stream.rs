@@ -56,6 +56,14 @@ impl Stream {
         }
     }
 
+    /// Whether the TLS session was taken up from an earlier connection.
+    pub fn is_resumed(&self) -> bool {
+        match &self.layer {
+            Layer::Plain(_) => false,
+            Layer::Tls(stream) => stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+        }
+    }
+
     /// Waits until [`Stream::try_read`] is worth a call: there are bytes, the end, or an error. Cancel-safe.
     pub async fn readable(&self) -> io::Result<()> {
         if let Layer::Tls(stream) = &self.layer

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    io::{self, Read},
+    io::{self, IoSlice, Read},
     net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
@@ -167,6 +167,14 @@ impl AsyncRead for Pipe {
 
 impl AsyncWrite for Pipe {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let mut wires = self.lock();
         if wires.cut {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -175,15 +183,22 @@ impl AsyncWrite for Pipe {
         if outgoing.unread || outgoing.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        let room = IN_FLIGHT_MAX - outgoing.bytes.len();
-        if room == 0 && !bytes.is_empty() {
+        let before = outgoing.bytes.len();
+        if before == IN_FLIGHT_MAX && parts.iter().any(|part| !part.is_empty()) {
             outgoing.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let taken = bytes.len().min(room);
-        outgoing.bytes.extend(bytes.iter().take(taken));
+        for part in parts {
+            let room = IN_FLIGHT_MAX - outgoing.bytes.len();
+            outgoing.bytes.extend(part.iter().take(room));
+        }
+        let taken = outgoing.bytes.len() - before;
         wake(&mut outgoing.reader);
         Poll::Ready(Ok(taken))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -70,15 +70,12 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(cx, parts),
-            Self::Sim(pipe) => {
-                let first = parts.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| part);
-                Pin::new(pipe).poll_write(cx, first)
-            }
+            Self::Sim(pipe) => Pin::new(pipe).poll_write_vectored(cx, parts),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self, Self::Tcp(_))
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
