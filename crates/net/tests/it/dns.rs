@@ -65,9 +65,9 @@ fn answer(asked: &Name, record_type: RecordType) -> Option<(ResponseCode, Vec<Re
         ("half" | "lame", _) => Some((ResponseCode::ServFail, vec![])),
         ("refused", _) => Some((ResponseCode::Refused, vec![])),
         // As many as fit into one answer, and more than fit: those are cut off with the mark of truncation.
-        ("many", RecordType::MX) => found(60, (0..2000).map(|number| mx(number, "h.example.")).collect()),
+        ("many", RecordType::MX) => found(60, (0..1000).map(|number| mx(number, "h.example.")).collect()),
         ("more", RecordType::MX) => found(60, (0..10_000).map(|number| mx(number, "h.example.")).collect()),
-        ("many", RecordType::A) => found(60, (0..2000_u32).map(|number| RData::A(A(number.into()))).collect()),
+        ("many", RecordType::A) => found(60, (0..1000_u32).map(|number| RData::A(A(number.into()))).collect()),
         ("short", RecordType::A) => found(5, vec![RData::A(A::new(192, 0, 2, 3))]),
         ("circle", _) => cname("circle.example."),
         ("alias", _) => cname("good.example."),
