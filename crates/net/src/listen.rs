@@ -122,7 +122,7 @@ impl Listener {
                     return (Stream::new(Transport::Tcp(socket), peer), peer);
                 }
                 Err(error) if is_exhaustion(&error) => self.starve(&error).await,
-                // RFC-less, see accept(2): the connection was gone before we took it.
+                // The connection was gone before we took it.
                 Err(error) => {
                     tracing::debug!(address = %self.address, %error, "a connection was lost before it was accepted")
                 }
@@ -219,4 +219,26 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 fn is_exhaustion(error: &io::Error) -> bool {
     is_out_of_descriptors(error) || matches!(Errno::from_io_error(error), Some(Errno::NOBUFS | Errno::NOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_socket_sends_at_once() {
+        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let to = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(to), listener.accept());
+        assert!(accepted.unwrap().0.nodelay().unwrap());
+        drop(client.unwrap());
+    }
+
+    #[test]
+    fn a_privileged_port_is_said_with_what_to_do() {
+        let address = SocketAddr::from(([0, 0, 0, 0], 25));
+        let denied = classify(address, &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied, BindError::Privileged { address });
+        assert!(denied.to_string().contains("CAP_NET_BIND_SERVICE"), "{denied}");
+    }
 }
