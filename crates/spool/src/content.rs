@@ -17,11 +17,12 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
 use bytes::{Bytes, BytesMut};
+use mail::MessageId;
 
 use crate::SpoolError;
 use disk::{AppendFile, Disk, ReadFile, Wait};
@@ -41,11 +42,34 @@ pub(crate) struct Place {
     pub(crate) incoming: PathBuf,
     pub(crate) content: PathBuf,
     next: Arc<AtomicU64>,
+    epoch: Arc<AtomicI64>,
 }
 
 impl Place {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: &Path) -> Self {
-        Self { disk, incoming: root.join("incoming"), content: root.join("content"), next: Arc::default() }
+        Self { disk, incoming: root.join("incoming"), content: root.join("content"), next: Arc::default(), epoch: Arc::default() }
+    }
+
+    /// A new opening of the database: names given from now on carry its number.
+    pub(crate) fn set_epoch(&self, epoch: i64) {
+        self.epoch.store(epoch, Ordering::Release);
+    }
+
+    pub(crate) fn epoch(&self) -> i64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// A name in `content/` that was never used, and the epoch in it: only names of earlier epochs can be orphans.
+    pub(crate) fn name(&self, message: MessageId) -> (String, i64) {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        (format!("{message}.{epoch}.{}", self.next.fetch_add(1, Ordering::Relaxed)), epoch)
+    }
+
+    /// The epoch in a name; nothing for a file that is not ours.
+    pub(crate) fn epoch_of(name: &str) -> Option<i64> {
+        let mut parts = name.split('.');
+        parts.next().filter(|id| id.starts_with("msg_"))?;
+        parts.next()?.parse().ok()
     }
 
     /// Makes a new file in `incoming/`.
@@ -65,9 +89,16 @@ impl Place {
     }
 }
 
+/// The words for a full disk, which is no broken one.
+pub(crate) const FULL: &str = "the disk is full";
+
 /// An error of the file system in the words of an operator.
 pub(crate) fn io_error(doing: &str, path: &Path, error: &io::Error) -> SpoolError {
-    SpoolError::Io { what: format!("{doing} {}", path.display()), why: error.to_string() }
+    let why = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL.into(),
+        _ => error.to_string(),
+    };
+    SpoolError::Io { what: format!("{doing} {}", path.display()), why }
 }
 
 /// A file of `incoming/`. Dropped before it was moved to `content/`, it is removed.

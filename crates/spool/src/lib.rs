@@ -3,6 +3,7 @@
 mod content;
 mod lock;
 mod query;
+mod reserve;
 mod spool;
 pub mod sqlite;
 mod types;

@@ -138,7 +138,7 @@ pub enum Verdict {
 }
 
 /// One line of the outbox.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxEntry {
     /// Its place, given by the single writer: never reused, always growing.
     pub sequence: u64,

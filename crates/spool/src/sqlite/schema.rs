@@ -1,0 +1,130 @@
+//! The tables, and how a database is opened: made, taken as it is, refused when newer.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use crate::SpoolError;
+
+/// `PH` and `SP`: tells our files from other people's.
+const APPLICATION_ID: i64 = 0x5048_5350;
+/// The format written now.
+const FORMAT: i64 = 1;
+/// Octets of a page. A letter of 4 KiB with its row fits on one; larger pages copy more per change.
+pub(super) const PAGE_SIZE: u32 = 8192;
+/// KiB of pages that the committer keeps at hand.
+const WRITER_CACHE_KIB: u32 = 32 * 1024;
+/// KiB of pages that each reader keeps at hand.
+const READER_CACHE_KIB: u32 = 4 * 1024;
+/// Milliseconds to wait for a lock that another connection of ours holds: a checkpoint about to start the log anew.
+const BUSY_TIMEOUT_MS: u32 = 10_000;
+/// Prepared statements kept per connection: more than there are.
+const STATEMENTS: usize = 128;
+
+/// Every table and index of format 1.
+pub(super) const TABLES: &str = include_str!("schema.sql");
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Writer,
+    Reader,
+    Checkpointer,
+}
+
+/// What was found where the database should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing: it is to be made.
+    Nothing,
+    /// A queue of a format that we know.
+    Queue,
+}
+
+/// Why a database cannot be used.
+#[derive(Debug)]
+pub(super) enum OpenError {
+    /// Not ours, or broken: to be set aside.
+    Damaged(String),
+    /// Everything else.
+    Spool(SpoolError),
+}
+
+impl OpenError {
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged(error.to_string())
+            }
+            _ => Self::Spool(SpoolError::Io {
+                what: format!("opening the queue {}", path.display()),
+                why: error.to_string(),
+            }),
+        }
+    }
+}
+
+/// Opens a connection with our settings. Creates the file when it is not there.
+pub(super) fn connect(path: &Path, vfs: Option<&str>, role: Role) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
+        None => Connection::open_with_flags(path, flags)?,
+    };
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let cache = if role == Role::Writer { WRITER_CACHE_KIB } else { READER_CACHE_KIB };
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_SIZE};
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cache_size = -{cache};
+         PRAGMA temp_store = MEMORY;
+         PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"
+    ))?;
+    if role == Role::Reader {
+        connection.execute_batch("PRAGMA query_only = ON")?;
+    }
+    Ok(connection)
+}
+
+/// Looks at what a connection was opened on.
+pub(super) fn examine(connection: &Connection, path: &Path) -> Result<Found, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
+    let (application, format) = (number("application_id")?, number("user_version")?);
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    match (application, format, tables) {
+        (0, 0, 0) => Ok(Found::Nothing),
+        (APPLICATION_ID, FORMAT, _) => Ok(Found::Queue),
+        (APPLICATION_ID, found, _) if found > FORMAT => {
+            Err(OpenError::Spool(SpoolError::Newer { path: path.display().to_string(), found, known: FORMAT }))
+        }
+        (APPLICATION_ID, found, _) => Err(OpenError::Damaged(format!("format {found} never existed"))),
+        _ => Err(OpenError::Damaged("it is a database of another program".into())),
+    }
+}
+
+/// Makes the tables of an empty database, and names the node.
+pub(super) fn create(connection: &Connection, node: [u8; 16]) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+         {TABLES}
+         PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {FORMAT};"
+    ))?;
+    set_meta(connection, "node", format!("{:032x}", u128::from_be_bytes(node)))?;
+    connection.execute_batch("COMMIT")
+}
+
+/// Reads one value of `meta`.
+pub(super) fn meta<T: rusqlite::types::FromSql>(connection: &Connection, key: &str) -> rusqlite::Result<Option<T>> {
+    connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()
+}
+
+/// Writes one value of `meta`.
+pub(super) fn set_meta(connection: &Connection, key: &str, value: impl rusqlite::ToSql) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    connection.prepare_cached(sql)?.execute(rusqlite::params![key, value]).map(|_| ())
+}
