@@ -173,7 +173,10 @@ fn field(out: &mut String, name: &str, value: &str) {
 
 /// Characters that a boundary may have without harm (RFC 2046 §5.1.1), at most 70.
 fn safe_token(text: &str) -> String {
-    text.chars().filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '=')).take(70).collect()
+    text.chars()
+        .filter(|character| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '='))
+        .take(70)
+        .collect()
 }
 
 #[cfg(test)]

@@ -135,3 +135,87 @@ impl Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EnhancedCode, FailureClass, FailureKind, Origin, Refusal, Reply, ReversePath, Side, Stage};
+
+    fn delivery() -> DeliveryId {
+        DeliveryId::from_bytes([2; 16])
+    }
+
+    fn recipient() -> Mailbox {
+        "\"a b\"@example.net".parse().unwrap()
+    }
+
+    fn refusal() -> Refusal {
+        Refusal {
+            stage: Stage::Rcpt,
+            host: "mx.example.net [192.0.2.1]".into(),
+            reply: Reply::new(550, EnhancedCode::new(5, 1, 1), "no such user"),
+            from_peer: true,
+            class: FailureClass::UnknownUser,
+            kind: FailureKind::Hard,
+        }
+    }
+
+    fn transcript() -> Transcript {
+        let mut transcript = Transcript::default();
+        transcript.push(std::time::Duration::from_millis(1500), Stage::Rcpt, Side::Server, "550 5.1.1 no such user");
+        transcript
+    }
+
+    fn attempted(outcome: Outcome) -> EventKind {
+        EventKind::Attempted {
+            delivery: delivery(),
+            recipient: recipient(),
+            attempt: 1,
+            outcome,
+            next_due: Some(Timestamp::from_secs(60)),
+            source: Some("192.0.2.9".into()),
+            transcript: Some(transcript()),
+        }
+    }
+
+    /// One event of each kind.
+    fn all() -> Vec<Event> {
+        let envelope = crate::Envelope {
+            reverse_path: ReversePath::Null,
+            body: crate::Body::EightBitMime,
+            origin: Origin { peer: Some("192.0.2.1:25".parse().unwrap()), ..Origin::local() },
+        };
+        let kinds = [
+            EventKind::Accepted { envelope, recipients: vec![(delivery(), recipient())], size: 42 },
+            attempted(Outcome::Delivered { host: "mx".into(), reply: Reply::new(250, None, "ok") }),
+            attempted(Outcome::Deferred(refusal())),
+            attempted(Outcome::Bounced(refusal())),
+            EventKind::Expired { delivery: delivery(), recipient: recipient() },
+            EventKind::Held { delivery: delivery(), recipient: recipient() },
+            EventKind::Released { delivery: delivery(), recipient: recipient() },
+            EventKind::Cancelled { delivery: delivery(), recipient: recipient() },
+        ];
+        let message = MessageId::from_bytes([1; 16]);
+        kinds.into_iter().map(|kind| Event { at: Timestamp::from_secs(1), message, kind }).collect()
+    }
+
+    /// What version 1 has written must be read for ever: the golden file is changed only by adding lines.
+    #[test]
+    fn the_stored_form_stays() {
+        let golden = include_str!("event/version-1.jsonl");
+        let events = all();
+        assert_eq!(golden.lines().count(), events.len());
+        for (line, event) in golden.lines().zip(&events) {
+            let stored = [&[VERSION], line.as_bytes()].concat();
+            assert_eq!(&Event::decode(&stored).unwrap(), event);
+            assert_eq!(String::from_utf8(event.encode().split_off(1)).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn what_is_not_ours_is_an_error() {
+        assert!(matches!(Event::decode(b""), Err(EventError::Empty)));
+        assert!(matches!(Event::decode(b"\x02{}"), Err(EventError::Version(2))));
+        assert!(matches!(Event::decode(b"\x01{"), Err(EventError::Damaged(_))));
+    }
+}

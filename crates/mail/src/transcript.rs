@@ -36,15 +36,24 @@ pub struct Line {
 const TEXT_MAX: usize = 16 * 1024;
 
 /// A conversation in order, bounded at 16 KiB: what comes later is counted, not kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Transcript {
     /// The lines kept.
     pub lines: Vec<Line>,
     /// Lines that did not fit.
     pub dropped: u32,
+    /// Bytes of text in `lines`, while it is being written.
     #[serde(skip)]
     bytes: usize,
 }
+
+impl PartialEq for Transcript {
+    fn eq(&self, other: &Self) -> bool {
+        self.lines == other.lines && self.dropped == other.dropped
+    }
+}
+
+impl Eq for Transcript {}
 
 impl Transcript {
     /// Appends a line.

@@ -12,7 +12,11 @@ fn refusal(stage: Stage, host: &str, reply: Reply, from_peer: bool, class: Failu
 }
 
 fn unknown_user() -> Refusal {
-    let reply = Reply::with(550, (5, 1, 1), "<bob@b.example>: Recipient address rejected: User unknown in local recipient table");
+    let reply = Reply::with(
+        550,
+        (5, 1, 1),
+        "<bob@b.example>: Recipient address rejected: User unknown in local recipient table",
+    );
     refusal(Stage::Rcpt, "mx.b.example [192.0.2.25]", reply, true, FailureClass::UnknownUser)
 }
 
@@ -32,7 +36,8 @@ fn write(failures: &[Failure<'_>], original: &[u8]) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-const ORIGINAL: &[u8] = b"From: Alice <alice@ours.example>\r\nTo: bob@b.example\r\nSubject: Hello\r\n\r\nBody stays here.\r\n";
+const ORIGINAL: &[u8] =
+    b"From: Alice <alice@ours.example>\r\nTo: bob@b.example\r\nSubject: Hello\r\n\r\nBody stays here.\r\n";
 
 #[test]
 fn one_unknown_user() {
@@ -51,7 +56,13 @@ fn two_that_expired_one_of_them_through_an_alias() {
         false,
         FailureClass::Network,
     );
-    let busy = refusal(Stage::Content, "mx.c.example [192.0.2.26]", Reply::new(450, None, "later"), true, FailureClass::Unknown);
+    let busy = refusal(
+        Stage::Content,
+        "mx.c.example [192.0.2.26]",
+        Reply::new(450, None, "later"),
+        true,
+        FailureClass::Unknown,
+    );
     let failures = [
         Failure { recipient: &first, original: None, refusal: &silent, attempts: 21, expired: true },
         Failure { recipient: &second, original: Some(&alias), refusal: &busy, attempts: 1, expired: true },
@@ -63,7 +74,8 @@ fn two_that_expired_one_of_them_through_an_alias() {
 fn a_header_that_is_not_plain_is_encoded() {
     let (recipient, refusal) = (mailbox("bob@b.example"), unknown_user());
     let failure = Failure { recipient: &recipient, original: None, refusal: &refusal, attempts: 1, expired: false };
-    let original = "Subject: Привет = \u{0}\r\n--=_report_1--: x\r\nX-Long: ".to_owned() + &"y".repeat(2000) + "\r\n\r\nbody";
+    let original =
+        "Subject: Привет = \u{0}\r\n--=_report_1--: x\r\nX-Long: ".to_owned() + &"y".repeat(2000) + "\r\n\r\nbody";
     let text = write(&[failure], original.as_bytes());
     let part = text.rsplit("Content-Type: ").next().unwrap();
     assert!(part.starts_with("text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"), "{part}");
@@ -92,7 +104,10 @@ fn parts(text: &str) -> Vec<(String, String)> {
         .split("\r\n--=_report_1")
         .skip(1)
         .map(|part| part.strip_prefix("\r\n").expect("a boundary is alone on its line"))
-        .map(|part| part.split_once("\r\n\r\n").map_or((part.into(), String::new()), |(header, body)| (header.into(), body.into())))
+        .map(|part| {
+            part.split_once("\r\n\r\n")
+                .map_or((part.into(), String::new()), |(header, body)| (header.into(), body.into()))
+        })
         .collect()
 }
 

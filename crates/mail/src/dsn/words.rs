@@ -1,6 +1,6 @@
 //! The part for people: what happened, who said so, what to do.
 
-use super::{Failure, Notification, REPLY_MAX, RECIPIENTS_MAX, encode};
+use super::{Failure, Notification, RECIPIENTS_MAX, REPLY_MAX, encode};
 use crate::{FailureClass, Stage};
 
 /// The text part.
@@ -85,7 +85,9 @@ fn what_to_do(failure: &Failure<'_>) -> &'static str {
         FailureClass::UnknownUser => "check the address for typing errors, and ask the recipient for the right one.",
         FailureClass::InactiveMailbox => "the mailbox is not in use any more; reach the recipient by another way.",
         FailureClass::BadDomain => "check the part after the @ for typing errors: it takes no mail as it is.",
-        FailureClass::MailboxFull => "the recipient's mailbox is full; tell them by another way, or send it again later.",
+        FailureClass::MailboxFull => {
+            "the recipient's mailbox is full; tell them by another way, or send it again later."
+        }
         FailureClass::TooLarge => "send a smaller message, or put what is large where the recipient can fetch it.",
         FailureClass::ContentSpam | FailureClass::Virus => {
             "the other side takes the message for spam or harmful; change it, or ask its postmaster."
