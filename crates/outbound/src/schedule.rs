@@ -16,7 +16,7 @@
 mod lane;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -111,6 +111,12 @@ pub struct Schedule<W> {
     full_lanes: HashSet<LaneId>,
     /// The same of the whole.
     full: bool,
+    /// Lanes by the end of their suspension; ends that have passed are taken out by a sweep.
+    suspended: BTreeSet<(Instant, LaneId)>,
+    /// Lanes by the time until which their failures are remembered.
+    remembered: BTreeSet<(Instant, LaneId)>,
+    /// What [`Schedule::domains_to_skip`] said last; nothing when that is not true any more.
+    skip: Option<Arc<[String]>>,
     closed: bool,
 }
 
@@ -127,6 +133,9 @@ impl<W> Schedule<W> {
             wanting: VecDeque::new(),
             full_lanes: HashSet::new(),
             full: false,
+            suspended: BTreeSet::new(),
+            remembered: BTreeSet::new(),
+            skip: None,
             closed: false,
         }
     }
@@ -156,6 +165,7 @@ impl<W> Schedule<W> {
         if lane.held > 0 && lane.held + count > limits.window {
             lane.refuse(&job, SKIP_MAX);
             self.full_lanes.insert(id);
+            self.skip = None;
             return Offered::Full(job);
         }
         lane.held += count;
@@ -191,7 +201,9 @@ impl<W> Schedule<W> {
             lane.opening -= 1;
             lane.open += 1;
             lane.failures = 0;
-            lane.suspended = None;
+            if lane.suspended.take().is_some() {
+                self.skip = None;
+            }
         }
     }
 
@@ -211,6 +223,8 @@ impl<W> Schedule<W> {
             let length = SUSPENSION.saturating_mul(1 << lane.failures.min(8)).min(SUSPENSION_MAX);
             lane.failures += 1;
             lane.suspended = Some(Suspension { until: now + length, refusal: Arc::new(refusal.clone()) });
+            self.suspended.insert((now + length, id));
+            self.skip = None;
         }
         if blame == Blame::Judged {
             lane.growth_after = None;
@@ -292,6 +306,7 @@ impl<W> Schedule<W> {
             lane.held -= count;
             if lane.has_room_again(self.limits.window) {
                 self.full_lanes.remove(&id);
+                self.skip = None;
                 room = true;
             }
         }
@@ -299,10 +314,22 @@ impl<W> Schedule<W> {
         room
     }
 
-    /// Domains whose windows are full.
-    pub fn full_domains(&self) -> Vec<String> {
-        let full = self.full_lanes.iter().filter_map(|id| self.lanes.get(id));
-        full.flat_map(|lane| lane.refused.iter().cloned()).take(SKIP_MAX).collect()
+    /// Domains that need not be leased from the spool: their windows are full, or they are left alone for now.
+    pub fn domains_to_skip(&mut self, now: Instant) -> Arc<[String]> {
+        self.sweep(now);
+        let (lanes, full, suspended) = (&self.lanes, &self.full_lanes, &self.suspended);
+        let list = self.skip.get_or_insert_with(|| {
+            let full = full.iter().filter_map(|id| lanes.get(id)).flat_map(|lane| lane.refused.iter().cloned());
+            let suspended = suspended.iter().filter_map(|(_, id)| lanes.get(id)).filter_map(Lane::suspended_domain);
+            full.chain(suspended).take(SKIP_MAX).collect()
+        });
+        Arc::clone(list)
+    }
+
+    /// How long until the next destination may be tried again.
+    pub fn next_opening(&self, now: Instant) -> Option<Duration> {
+        let (until, _) = self.suspended.iter().next()?;
+        Some(until.saturating_duration_since(now))
     }
 
     /// Whether a window is full: of a destination, or the whole.
@@ -342,11 +369,15 @@ impl<W> Schedule<W> {
         (jobs, wakers)
     }
 
-    /// Forgets destinations that were suspended once and that nothing has come for since.
+    /// Ends suspensions whose time is over, and forgets failures of long ago.
     pub fn sweep(&mut self, now: Instant) {
-        let idle: Vec<LaneId> =
-            self.lanes.iter().filter(|(_, lane)| lane.is_forgettable(now)).map(|(id, _)| *id).collect();
-        for id in idle {
+        while let Some((until, id)) = self.suspended.first().copied().filter(|(until, _)| *until <= now) {
+            self.suspended.remove(&(until, id));
+            self.remembered.insert((until + MEMORY, id));
+            self.skip = None;
+        }
+        while let Some((until, id)) = self.remembered.first().copied().filter(|(until, _)| *until <= now) {
+            self.remembered.remove(&(until, id));
             self.forget_if_empty(id, now);
         }
     }

@@ -99,6 +99,8 @@ pub struct Deadlines {
     pub idle: Duration,
     /// For transactions in flight when the server stops.
     pub stop: Duration,
+    /// Of the conversation (RFC 5321 §4.5.3.2).
+    pub session: smtp::client::Deadlines,
 }
 
 impl Default for Deadlines {
@@ -108,6 +110,7 @@ impl Default for Deadlines {
             handshake: Duration::from_secs(30),
             idle: Duration::from_secs(10),
             stop: Duration::from_secs(30),
+            session: smtp::client::Deadlines::default(),
         }
     }
 }

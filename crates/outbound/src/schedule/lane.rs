@@ -58,6 +58,14 @@ impl<W> Lane<W> {
         self.suspended.as_ref().filter(|suspension| now < suspension.until)
     }
 
+    /// The domain whose mail is left alone with this destination; a relay has no domain of its own.
+    pub(super) fn suspended_domain(&self) -> Option<String> {
+        match (&self.suspended, &self.destination) {
+            (Some(_), Destination::Mx { domain, .. }) => Some(domain.to_string()),
+            _ => None,
+        }
+    }
+
     /// Whether more waits than there are connections to carry it.
     pub(super) fn wants_connection(&self, limits: &Limits, now: Instant) -> bool {
         let connections = self.open + self.opening;

@@ -134,13 +134,13 @@ fn a_full_window_refuses_and_others_go_on() {
     assert!(queued(schedule.offer(&a, job(1, 9, "a.example"), now)));
     assert!(matches!(schedule.offer(&a, job(2, 2, "a.example"), now), Offered::Full(_)));
     assert!(queued(schedule.offer(&b, job(3, 2, "b.example"), now)));
-    assert_eq!(schedule.full_domains(), ["a.example"]);
+    assert_eq!(schedule.domains_to_skip(now)[..], ["a.example"]);
     let (lane, _) = schedule.next_start(now).unwrap();
     schedule.opened(lane);
     assert_eq!(number(schedule.take(lane, 1, 0, || 1)), Some(1));
     assert!(!schedule.finished(lane, 3, now));
     assert!(schedule.finished(lane, 1, now), "half empty: room again");
-    assert!(schedule.full_domains().is_empty() && !schedule.is_full());
+    assert!(schedule.domains_to_skip(now).is_empty() && !schedule.is_full());
 }
 
 #[test]
@@ -172,9 +172,11 @@ fn a_dead_destination_is_left_alone_longer_and_longer() {
         };
         assert_eq!(suspension.until - now, Duration::from_secs(expect));
         assert!(schedule.next_start(now).is_none());
+        assert_eq!(schedule.domains_to_skip(now)[..], ["a.example"]);
+        assert_eq!(schedule.next_opening(now), Some(Duration::from_secs(expect)));
         at += Duration::from_secs(expect);
     }
-    schedule.sweep(instant(at));
+    assert!(schedule.domains_to_skip(instant(at)).is_empty());
     assert_eq!(schedule.lanes(), 1, "its failures are remembered");
     schedule.sweep(instant(at + MEMORY));
     assert_eq!(schedule.lanes(), 0);

@@ -1,0 +1,321 @@
+//! Workers: one for each connection. It takes jobs from its lane until there are none, waits a while with the connection
+//! kept, and leaves. Nobody hands it anything and it waits for nobody but its server.
+
+use std::{pin::pin, sync::Arc};
+
+use mail::{FailureClass, FailureKind, ForwardPath, Outcome, Refusal, Reply, Stage};
+use net::tasks::Tasks;
+use smtp::client::{Cause, RecipientResult, Report, Transaction};
+use spool::LeasedDelivery;
+use tokio::sync::Notify;
+
+use crate::{
+    classify,
+    conclude::Attempt,
+    converse::{Feed, Reached},
+    dial::{Connection, Unreachable, dial},
+    engine::Shared,
+    local,
+    route::Destination,
+    schedule::{Blame, Job, LaneId, Take},
+};
+
+/// Jobs concluded in a row before others get a turn.
+const CONCLUDED_AT_ONCE: usize = 64;
+
+/// Runs one worker to its end.
+pub(crate) async fn run(shared: Arc<Shared>, lane: LaneId, destination: Destination, tasks: Tasks) {
+    let mut worker = Worker { name: shared.next_worker(), waker: Arc::new(Notify::new()), served: 0, lane, shared, tasks };
+    match destination {
+        Destination::Maildir => worker.serve_mailboxes().await,
+        Destination::Mx { .. } | Destination::Relay(_) => worker.serve_remote(&destination).await,
+    }
+    worker.shared.start_workers(&worker.tasks);
+    worker.shared.worker_ended.notify_waiters();
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    tasks: Tasks,
+    lane: LaneId,
+    name: u64,
+    waker: Arc<Notify>,
+    /// Messages carried.
+    served: u32,
+}
+
+/// What became of a connection in one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    Yes,
+    No,
+}
+
+impl Worker {
+    async fn serve_mailboxes(&mut self) {
+        self.shared.schedule().opened(self.lane);
+        loop {
+            match self.take() {
+                Take::Job(job) => {
+                    local::deliver(&self.shared, &self.tasks, self.lane, job).await;
+                    self.carried().await;
+                }
+                Take::Wait => {
+                    if self.wait(std::future::pending()).await {
+                        break;
+                    }
+                }
+                Take::Close => break,
+            }
+        }
+        self.closed();
+    }
+
+    async fn serve_remote(&mut self, destination: &Destination) {
+        let shared = Arc::clone(&self.shared);
+        let dialed = tokio::select! {
+            dialed = dial(&shared, destination) => dialed,
+            () = self.tasks.cancelled() => return shared.schedule().abandoned(self.lane),
+        };
+        match dialed {
+            Ok(connection) => {
+                shared.schedule().opened(self.lane);
+                self.serve(connection).await;
+                self.closed();
+            }
+            Err(unreachable) => self.fail(*unreachable).await,
+        }
+    }
+
+    /// Nothing came of the connection: what waits shares the fate.
+    async fn fail(&self, unreachable: Unreachable) {
+        let Unreachable { refusal, blame, transcript } = unreachable;
+        let jobs = self.shared.schedule().failed(self.lane, blame, &refusal, self.shared.now());
+        tracing::debug!(host = %mail::for_log(&refusal.host, 200), reply = %mail::for_log(&refusal.reply.to_string(), 200), jobs = jobs.len(), "a destination failed");
+        let began = self.shared.parts.clock.now();
+        let mut attempt = Attempt { lane: Some(self.lane), began, source: None, transcript };
+        for (index, job) in jobs.into_iter().enumerate() {
+            let outcomes = job.deliveries.into_iter().map(|leased| (leased, outcome_of(blame, refusal.clone()))).collect();
+            self.shared.conclude(&job.message, outcomes, &attempt);
+            // One conversation, one transcript: the others have the reply.
+            attempt.transcript = None;
+            if index % CONCLUDED_AT_ONCE == CONCLUDED_AT_ONCE - 1 {
+                self.shared.settler.rest().await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn serve(&mut self, mut connection: Connection) {
+        loop {
+            match self.take() {
+                Take::Job(job) => {
+                    let kept = self.transact(&mut connection, job).await;
+                    self.carried().await;
+                    if kept == Kept::No {
+                        break;
+                    }
+                }
+                Take::Wait => {
+                    let is_over = async {
+                        while !connection.conversation.is_over().await {}
+                    };
+                    if self.wait(is_over).await {
+                        break;
+                    }
+                }
+                Take::Close => break,
+            }
+        }
+        connection.conversation.quit().await;
+    }
+
+    fn take(&self) -> Take {
+        self.shared.schedule().take(self.lane, self.name, self.served, || Arc::clone(&self.waker))
+    }
+
+    /// A job is behind us. Rests when settling does not keep up.
+    async fn carried(&mut self) {
+        self.served += 1;
+        self.shared.settler.rest().await;
+    }
+
+    fn closed(&self) {
+        let idle = self.shared.schedule().closed(self.lane, self.shared.now());
+        if let Some(idle) = idle {
+            idle.notify_one();
+        }
+    }
+
+    /// Waits for a job. True when the connection is to be closed instead.
+    async fn wait(&self, is_over: impl Future<Output = ()>) -> bool {
+        let (clock, idle) = (&self.shared.parts.clock, self.shared.settings().deadlines.idle);
+        let mut cancelled = pin!(self.tasks.cancelled());
+        let mut is_broken = false;
+        tokio::select! {
+            () = self.waker.notified() => return false,
+            () = is_over => is_broken = true,
+            () = clock.sleep(idle) => {}
+            () = &mut cancelled => {}
+        }
+        // A job that came in this moment is taken, or passed to another when the connection is gone.
+        let may_leave = self.shared.schedule().leave(self.lane, self.name);
+        may_leave || is_broken
+    }
+
+    async fn transact(&mut self, connection: &mut Connection, mut job: Job) -> Kept {
+        let extensions = connection.conversation.session().extensions();
+        let (size_max, recipients_max) = (extensions.size.filter(|size| *size > 0), extensions.recipients_max);
+        if let Some(limit) = size_max.filter(|limit| job.message.size > *limit) {
+            self.refuse_size(connection, job, limit);
+            return Kept::Yes;
+        }
+        if let Some(max) = recipients_max.filter(|max| *max < job.deliveries.len()) {
+            let rest = job.deliveries.split_off(max);
+            self.give_back(Job { message: Arc::clone(&job.message), deliveries: rest });
+        }
+        let began = self.shared.parts.clock.now();
+        let content = match self.content(&job).await {
+            Ok(content) => content,
+            Err(error) => {
+                tracing::error!(message = %job.message.id, %error, "the content of a message cannot be read");
+                self.conclude_all(connection, job, &classify::lost(Stage::Content, "", "the message cannot be read now"));
+                return Kept::Yes;
+            }
+        };
+        let transaction = Transaction {
+            reverse_path: job.message.envelope.reverse_path.clone(),
+            recipients: job.deliveries.iter().map(|leased| ForwardPath::Mailbox(leased.delivery.recipient.clone())).collect(),
+            size: job.message.size,
+            body: job.message.envelope.body,
+        };
+        metrics::counter!("outbound_transactions_total").increment(1);
+        match connection.conversation.send(transaction, content).await {
+            Reached::Done(report) => self.report(connection, job, report, began),
+            Reached::Failed(failure) => {
+                let (stage, text) = crate::converse::words(&failure);
+                let refusal = classify::lost(stage, &connection.host, text);
+                self.conclude_all(connection, job, &refusal);
+                Kept::No
+            }
+            Reached::Ready | Reached::Closed => {
+                self.conclude_all(connection, job, &classify::lost(Stage::Mail, &connection.host, "the connection broke"));
+                Kept::No
+            }
+        }
+    }
+
+    async fn content(&self, job: &Job) -> Result<Feed, spool::SpoolError> {
+        match &job.message.content {
+            Some(content) => Ok(Feed::Whole(Some(content.clone()))),
+            None => self.shared.parts.spool.content(job.message.id).await.map(Feed::Pieces),
+        }
+    }
+
+    /// RFC 1870 §6.1: what is known to be too large is not sent.
+    fn refuse_size(&self, connection: &Connection, job: Job, limit: u64) {
+        let size = job.message.size;
+        let refusal = Refusal {
+            stage: Stage::Mail,
+            host: connection.host.clone(),
+            reply: Reply::with(552, (5, 3, 4), format!("the message has {size} octets, the server takes at most {limit}")),
+            from_peer: false,
+            class: FailureClass::TooLarge,
+            kind: FailureKind::Hard,
+        };
+        let attempt = self.attempt(connection, self.shared.parts.clock.now(), false);
+        let outcomes = job.deliveries.into_iter().map(|leased| (leased, Outcome::Bounced(refusal.clone()))).collect();
+        self.shared.conclude(&job.message, outcomes, &attempt);
+    }
+
+    fn conclude_all(&self, connection: &Connection, job: Job, refusal: &Refusal) {
+        let attempt = self.attempt(connection, self.shared.parts.clock.now(), true);
+        let outcomes = job.deliveries.into_iter().map(|leased| (leased, Outcome::Deferred(refusal.clone()))).collect();
+        self.shared.conclude(&job.message, outcomes, &attempt);
+    }
+
+    fn attempt(&self, connection: &Connection, began: mail::Timestamp, with_transcript: bool) -> Attempt {
+        Attempt {
+            lane: Some(self.lane),
+            began,
+            source: connection.source.clone(),
+            transcript: with_transcript.then(|| connection.conversation.transcript()),
+        }
+    }
+
+    /// Sorts the results of a transaction: concluded, or back into the lane untried.
+    fn report(&self, connection: &Connection, job: Job, report: Report, began: mail::Timestamp) -> Kept {
+        let kept = if report.reusable { Kept::Yes } else { Kept::No };
+        if report.chunking_refused {
+            self.shared.forbid_chunking(&connection.host);
+            self.give_back(job);
+            return kept;
+        }
+        let results: Vec<RecipientResult> = report.recipients.into_iter().map(|(_, result)| result).collect();
+        // A server may close a connection that it thinks has done enough; a fresh one tells more.
+        if self.served > 0 && results.iter().all(is_stale) {
+            self.give_back(job);
+            return Kept::No;
+        }
+        let some_taken = results.iter().any(|result| matches!(result, RecipientResult::Accepted { .. }));
+        let mut failed = false;
+        let mut outcomes = Vec::with_capacity(results.len());
+        let mut later = Vec::new();
+        for (leased, result) in job.deliveries.into_iter().zip(results) {
+            if some_taken && is_for_next_transaction(&result) {
+                later.push(leased);
+                continue;
+            }
+            let outcome = outcome(&connection.host, result);
+            failed |= !matches!(outcome, Outcome::Delivered { .. });
+            outcomes.push((leased, outcome));
+        }
+        if some_taken {
+            self.shared.schedule().succeeded(self.lane);
+        }
+        let attempt = self.attempt(connection, began, failed);
+        self.shared.conclude(&job.message, outcomes, &attempt);
+        if !later.is_empty() {
+            self.give_back(Job { message: job.message, deliveries: later });
+        }
+        kept
+    }
+
+    fn give_back(&self, job: Job) {
+        let now = self.shared.parts.clock.now();
+        let refused = self.shared.schedule().give_back(self.lane, job);
+        let leases = refused.into_iter().flat_map(|job| job.deliveries);
+        for LeasedDelivery { lease, .. } in leases {
+            self.shared.settler.push_parked(Some(self.lane), lease, now);
+        }
+    }
+}
+
+/// A connection that failed judges the mail only when the answer is final.
+fn outcome_of(blame: Blame, refusal: Refusal) -> Outcome {
+    match blame {
+        Blame::Judged => Outcome::Bounced(refusal),
+        Blame::Suspend => Outcome::Deferred(refusal),
+    }
+}
+
+/// Whether a kept connection was gone, or closed by the server, before the message was judged.
+fn is_stale(result: &RecipientResult) -> bool {
+    match result {
+        RecipientResult::Accepted { .. } => false,
+        RecipientResult::Refused { stage, reply } => *stage == Stage::Mail && reply.code == 421,
+        RecipientResult::Lost { stage, cause, .. } => *stage == Stage::Mail && *cause == Cause::Closed,
+    }
+}
+
+fn is_for_next_transaction(result: &RecipientResult) -> bool {
+    matches!(result, RecipientResult::Refused { stage: Stage::Rcpt, reply } if classify::is_too_many_recipients(reply))
+}
+
+fn outcome(host: &str, result: RecipientResult) -> Outcome {
+    match result {
+        RecipientResult::Accepted { reply } => Outcome::Delivered { host: host.to_owned(), reply },
+        RecipientResult::Refused { stage, reply } => classify::refused(stage, host, reply),
+        RecipientResult::Lost { stage, text, .. } => Outcome::Deferred(classify::lost(stage, host, text)),
+    }
+}
