@@ -69,11 +69,20 @@ pub(crate) fn config() -> Config {
     }
 }
 
+/// Since when a password holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// It was made now.
+    Now,
+    /// It was there.
+    Before,
+}
+
 /// The demo user's password: made once, then the same on every start.
-pub(crate) fn password(data_dir: &Path, chance: &Chance) -> io::Result<Zeroizing<String>> {
+pub(crate) fn password(data_dir: &Path, chance: &Chance) -> io::Result<(Zeroizing<String>, Made)> {
     let path = data_dir.join(PASSWORD_FILE);
     match fs::read_to_string(&path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(Zeroizing::new(text.trim().to_owned())),
+        Ok(text) if !text.trim().is_empty() => return Ok((Zeroizing::new(text.trim().to_owned()), Made::Before)),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(io::Error::new(error.kind(), format!("reading {}: {error}", path.display()))),
@@ -87,7 +96,7 @@ pub(crate) fn password(data_dir: &Path, chance: &Chance) -> io::Result<Zeroizing
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
     writeln!(file, "{password}")?;
     file.sync_all()?;
-    Ok(Zeroizing::new(password))
+    Ok((Zeroizing::new(password), Made::Now))
 }
 
 /// What a person needs, printed at the start.
@@ -135,9 +144,10 @@ mod tests {
     fn the_password_stays_the_same() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
-        let first = password(folder.path(), &Chance::seeded(1)).unwrap();
-        assert_eq!(first.len(), PASSWORD_LETTERS);
-        assert_eq!(*password(folder.path(), &Chance::seeded(2)).unwrap(), *first);
+        let (first, made) = password(folder.path(), &Chance::seeded(1)).unwrap();
+        assert_eq!((first.len(), made), (PASSWORD_LETTERS, Made::Now));
+        let (second, made) = password(folder.path(), &Chance::seeded(2)).unwrap();
+        assert_eq!((second.as_str(), made), (first.as_str(), Made::Before));
         let mode = fs::metadata(folder.path().join(PASSWORD_FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(greeting(folder.path(), &first).contains(first.as_str()));

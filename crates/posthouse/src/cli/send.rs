@@ -11,10 +11,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use mail::{Body, ForwardPath, ReversePath, Side, Transcript};
+use mail::{Body, ForwardPath, ReversePath, Side};
 use net::{Chance, Clock, Connector as _, DnsResolver, DnsSettings, Resolver as _, Stream, TcpConnector, tls};
-use smtp::client::{
-    ClearTextAuth, Credentials, Output, RecipientResult, Report, Session, Settings, TlsWish, Transaction,
+use smtp::{
+    client::{ClearTextAuth, Credentials, Output, RecipientResult, Report, Session, Settings, TlsWish, Transaction},
+    sasl::Secret,
 };
 
 use super::{
@@ -56,7 +57,7 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
         let (host, stream) = connect(&letter, &place.clock).await?;
         let auth = match (&letter.auth_user, password) {
             (Some(username), Some(password)) => {
-                Some(Credentials { username: username.clone(), password: password.as_str().into() })
+                Some(Credentials { username: username.clone(), password: Secret::new(password.as_str()) })
             }
             (Some(_), None) => bail!("--auth-user needs a password: add --password-stdin"),
             (None, _) => None,
@@ -64,7 +65,8 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
         let settings = settings(&letter, hostname, auth, stream.peer_addr().ip());
         let session = Session::new(Arc::new(settings), nonce(&chance), place.clock.instant());
         let client = tls::Client::opportunistic(place.clock.clone())?;
-        let mut driver = Driver { session, stream: Some(stream), clock: place.clock.clone(), tls: client, host, shown: 0 };
+        let mut driver =
+            Driver { session, stream: Some(stream), clock: place.clock.clone(), tls: client, host, shown: 0 };
         driver.run(&letter, transaction, &content).await
     })
 }
@@ -167,7 +169,8 @@ impl Driver {
                     }
                 }
                 Some(Output::Failed(failure)) => {
-                    let reply = failure.reply.map(|reply| format!(" ({})", mail::for_log(&reply.to_string(), LINE_MAX)));
+                    let reply =
+                        failure.reply.map(|reply| format!(" ({})", mail::for_log(&reply.to_string(), LINE_MAX)));
                     let text = mail::for_log(&failure.text, LINE_MAX);
                     say(&format!("-- nothing was sent: {text}{}", reply.unwrap_or_default()));
                 }
@@ -178,7 +181,7 @@ impl Driver {
 
     /// Prints what was said since the last time.
     fn show(&mut self) {
-        let transcript: &Transcript = self.session.transcript();
+        let transcript = self.session.transcript();
         for line in transcript.lines.iter().skip(self.shown) {
             let side = match line.side {
                 Side::Client => "C:",
@@ -241,7 +244,7 @@ impl Driver {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the handshake took too long".to_owned(),
         };
-        self.session.handle_tls_failed(failed, self.clock.instant());
+        self.session.handle_tls_failed(&failed, self.clock.instant());
         Ok(())
     }
 }

@@ -15,7 +15,8 @@ use super::{Source, events, gauges, local::StoreDomains, make_data_dir, open_sto
 use crate::{
     admin::{self, Answer, Request},
     config::{Config, Service},
-    control, sandbox,
+    control,
+    sandbox::{self, Made},
 };
 
 /// A running server.
@@ -223,14 +224,20 @@ fn serve_control(
 
 /// The demo user of the sandbox, as it was on the last start.
 async fn prepare_sandbox(config: &Config, store: &Store, chance: &Chance) -> anyhow::Result<Zeroizing<String>> {
-    let password = sandbox::password(&config.data_dir, chance).context("cannot keep the demo user's password")?;
+    let kept = sandbox::password(&config.data_dir, chance);
+    let (password, made) = kept.context("cannot keep the demo user's password")?;
     let domain: mail::Domain = sandbox::DOMAIN.parse()?;
     let user: mail::Mailbox = sandbox::USER.parse()?;
     if store.directory().domain_kind(&domain).is_none() {
         store.domain_add(&domain, store::DomainKind::Local).await?;
     }
-    if store.directory().user(&user).is_none() {
-        store.user_add(&user, &inbound::hash_password(&password, inbound::Cost::default(), chance)?).await?;
+    let known = store.directory().user(&user).is_some();
+    if !known || made == Made::Now {
+        let verifiers = inbound::hash_password(&password, inbound::Cost::default(), chance)?;
+        match known {
+            false => store.user_add(&user, &verifiers).await?,
+            true => store.user_password(&user, &verifiers).await?,
+        }
     }
     Ok(password)
 }

@@ -193,14 +193,19 @@ impl Server {
 
     /// Where a service listens, from the log.
     pub(crate) fn address(&self, service: &str) -> SocketAddr {
-        self.wait_for("ready");
-        let seen = self.seen.borrow();
-        let lines = seen.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let line = lines
-            .filter(|line| line["message"] == "listening")
-            .find(|line| line["service"] == service)
-            .unwrap_or_else(|| panic!("nothing listens for {service}"));
-        line["address"].as_str().expect("a text").parse().expect("an address")
+        let address_in = |line: &String| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let wanted = line["message"] == "listening" && line["service"] == service;
+            wanted.then(|| line["address"].as_str().expect("a text").parse().expect("an address"))
+        };
+        let known = self.seen.borrow().iter().find_map(address_in);
+        known.unwrap_or_else(|| {
+            loop {
+                if let Some(address) = address_in(&self.wait_for_new("listening")) {
+                    return address;
+                }
+            }
+        })
     }
 
     pub(crate) fn signal(&self, name: &str) {

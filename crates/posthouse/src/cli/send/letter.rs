@@ -22,7 +22,10 @@ pub(super) fn compose(letter: &Letter, hostname: &str, now: Timestamp, chance: &
         Some(body) => body.clone(),
         None => {
             let mut text = String::new();
-            std::io::stdin().take(TEXT_MAX).read_to_string(&mut text).context("reading the text from standard input")?;
+            std::io::stdin()
+                .take(TEXT_MAX)
+                .read_to_string(&mut text)
+                .context("reading the text from standard input")?;
             text
         }
     };
@@ -54,7 +57,9 @@ fn encode(text: &str) -> (&'static str, String) {
     let encoded = STANDARD.encode(text);
     let mut body = String::with_capacity(encoded.len() + encoded.len() / 30);
     let mut rest = encoded.as_str();
-    while let Some((line, more)) = rest.split_at_checked(BASE64_LINE.min(rest.len())).filter(|(line, _)| !line.is_empty()) {
+    while let Some((line, more)) =
+        rest.split_at_checked(BASE64_LINE.min(rest.len())).filter(|(line, _)| !line.is_empty())
+    {
         body.push_str(line);
         body.push_str("\r\n");
         rest = more;
