@@ -21,6 +21,10 @@ use crate::{
 const PAGE_ROWS: usize = 50;
 /// Octets read of each message for its subject in the list.
 const SUBJECT_READ_MAX: usize = 64 * 1024;
+/// Rows read at once to find one message.
+const FIND_ROWS: usize = 1000;
+/// Such pages: more rows than the spool keeps.
+const FIND_PAGES_MAX: usize = 20;
 /// Recipients named in the list.
 const RECIPIENTS_SHOWN: usize = 3;
 
@@ -134,9 +138,19 @@ async fn find(face: &Face, id: &str) -> Result<Option<CaptureView>, SpoolError> 
     let Ok(id) = id.parse::<MessageId>() else {
         return Ok(None);
     };
-    let after = MessageId::from_bytes(u128::from_be_bytes(id.to_bytes()).saturating_add(1).to_be_bytes());
-    let rows = face.spool.captured(Some(after), 1).await?;
-    Ok(rows.into_iter().find(|row| row.id == id))
+    // The spool lists captures in order of their capture, by pages; nothing is said about single ones.
+    let mut before = None;
+    for _ in 0..FIND_PAGES_MAX {
+        let rows = face.spool.captured(before, FIND_ROWS).await?;
+        before = rows.last().map(|row| row.id);
+        if let Some(row) = rows.into_iter().find(|row| row.id == id) {
+            return Ok(Some(row));
+        }
+        if before.is_none() {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// `GET /captured/ID`.
