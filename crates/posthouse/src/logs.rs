@@ -25,6 +25,9 @@ use crate::config::{Log, LogFormat, LogLevel};
 /// Octets of one line; what is longer is cut, with `…`.
 const LINE_MAX: usize = 16 * 1024;
 
+/// The name of a field `message` that stands beside the text of the event.
+const SECOND_MESSAGE: &str = "message_id";
+
 /// The crates whose events are ours at every level; others speak up from `warn` on, and from `debug` on at `trace`.
 const OURS: [&str; 9] = ["posthouse", "web", "inbound", "outbound", "store", "spool", "net", "smtp", "mail"];
 
@@ -129,7 +132,9 @@ struct TextFields {
 impl TextFields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         let _infallible = match field.name() {
-            "message" => write!(self.message, "{value}"),
+            "message" if self.message.is_empty() => write!(self.message, "{value}"),
+            // A field of that name beside the text.
+            "message" => write!(self.rest, " {SECOND_MESSAGE}={value}"),
             name => write!(self.rest, " {name}={value}"),
         };
     }
@@ -152,7 +157,11 @@ struct JsonFields(serde_json::Map<String, serde_json::Value>);
 
 impl JsonFields {
     fn add(&mut self, field: &Field, value: impl Into<serde_json::Value>) {
-        self.0.insert(field.name().to_owned(), value.into());
+        let name = match field.name() {
+            "message" if self.0.contains_key("message") => SECOND_MESSAGE,
+            name => name,
+        };
+        self.0.insert(name.to_owned(), value.into());
     }
 
     fn add_text(&mut self, field: &Field, value: &str) {
@@ -211,7 +220,7 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(kept.clone());
         tracing::subscriber::with_default(subscriber, || {
             let hostile = "a\r\nT error forged\x1b[2J\u{202e}b";
-            tracing::info!(helo = hostile, display = %hostile, debug = ?hostile, size = 7, "said {hostile}");
+            tracing::info!(helo = hostile, display = %hostile, debug = ?hostile, message = "x", size = 7, "said {hostile}");
         });
         let lines = kept.0.lock().unwrap().clone();
         assert_eq!(lines.len(), 2);

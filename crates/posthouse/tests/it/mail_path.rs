@@ -166,7 +166,6 @@ fn what_waits_can_be_seen_and_moved() {
     assert!(http::get(server.address("http"), "/").contains(&id));
 
     let (id, _) = ann_writes(&node, server.address("submission"), "y@dead.example");
-    wait_for_state(&node, &id, "deferred");
     assert_eq!(node.json(&["queue", "cancel", &id])["changed"], 1);
     wait_for_state(&node, &id, "cancelled");
     let over = node.json(&["queue", "list", "--state", "cancelled"]);

@@ -78,7 +78,7 @@ fn a_second_server_is_refused() {
     let server = node.serve();
     let (code, log) = node.spawn().wait();
     assert_eq!(code, Some(1), "{log}");
-    assert!(log.contains("in use by another posthouse"), "{log}");
+    assert!(log.contains("another posthouse uses it"), "{log}");
     assert!(log.contains(&server.id().to_string()), "it names the process: {log}");
     Smtp::connect(server.address("mx"));
 }
