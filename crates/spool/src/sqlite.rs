@@ -170,8 +170,8 @@ impl Engine {
         let (file_shared, back) = (Arc::clone(&shared), commands.downgrade());
         threads.start("files", move || files::run(&file_shared, jobs, &back))?;
         let captured_max = options.captured_max;
-        let committer =
-            Committer::new(Arc::clone(&shared), options, opened, files.clone(), checkpoints, commands.downgrade());
+        let (back, engine) = (commands.downgrade(), Arc::clone(&shared));
+        let committer = Committer::new(engine, options, opened, files.clone(), checkpoints, back, now);
         threads.start("commit", move || committer.run(receiver))?;
         Ok(Arc::new(Self {
             shared,

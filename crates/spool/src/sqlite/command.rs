@@ -24,6 +24,8 @@ pub(super) enum Command {
     Return(Vec<(Lease, Timestamp)>),
     Update(UpdateStep),
     TrimOutbox { through: u64, reply: Reply<Result<(), SpoolError>> },
+    /// What was wished about attempts of an earlier process.
+    Voided { now: Timestamp },
     /// Gives rows to fresh messages that are too old, at most so many at a time.
     Age { now: Timestamp },
     Sweep { now: Timestamp, captured_max: u64, reply: Reply<Result<Swept, SpoolError>> },
@@ -169,7 +171,7 @@ impl Command {
             Self::Settle(settle) => Some(settle.now),
             Self::Lease(lease) => Some(lease.now),
             Self::Update(step) => Some(step.now),
-            Self::Age { now } | Self::Sweep { now, .. } => Some(*now),
+            Self::Voided { now } | Self::Age { now } | Self::Sweep { now, .. } => Some(*now),
             _ => None,
         }
     }
@@ -200,7 +202,7 @@ impl Command {
             Self::Sweep { reply, .. } => send(reply, Err(error)),
             Self::Park { reply, .. } | Self::TrimOutbox { reply, .. } | Self::Recover { reply } => send(reply, Err(error)),
             Self::Close { reply } => send(reply, ()),
-            Self::Return(_) | Self::Age { .. } => {}
+            Self::Return(_) | Self::Voided { .. } | Self::Age { .. } => {}
         }
     }
 }

@@ -103,6 +103,8 @@ pub(super) struct Committer {
     /// For leases that their taker does not live to see.
     pub(super) back: mpsc::WeakSender<Command>,
     leases: u64,
+    /// The latest time that a command brought.
+    now: Timestamp,
 }
 
 impl Committer {
@@ -113,13 +115,15 @@ impl Committer {
         files: Files,
         checkpoints: Checkpoints,
         back: mpsc::WeakSender<Command>,
+        now: Timestamp,
     ) -> Self {
         let open::Opened { path, connection, epoch, sequences, rows, leases } = opened;
-        Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases }
+        Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases, now }
     }
 
     /// Works until told to close, or until nobody is left to ask for anything.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        self.run_batch(vec![Command::Voided { now: self.now }]);
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         while commands.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
             if let Some(close) = self.work(&mut waiting) {
@@ -239,6 +243,7 @@ impl Committer {
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             batch.now = batch.now.max(command.now());
+            self.now = batch.now.unwrap_or(self.now);
             answers.push(self.execute(command, batch)?);
         }
         self.finish(batch)?;
@@ -267,6 +272,7 @@ impl Committer {
             }
             Command::Update(step) => self.update_step(step, batch).map(Answer::Stepped),
             Command::TrimOutbox { through, .. } => self.trim_outbox(*through).map(|()| Answer::None),
+            Command::Voided { now } => self.grant_voided(*now, batch).map(|()| Answer::None),
             // What is old is moved by every transaction.
             Command::Age { .. } => Ok(Answer::None),
             Command::Sweep { now, captured_max, .. } => {
@@ -379,6 +385,7 @@ impl Committer {
         self.shared.set_rows(self.rows);
         self.shared.reserve.forget();
         self.shared.lift_poison();
+        self.run_batch(vec![Command::Voided { now: self.now }]);
         self.shared.ready.notify_one();
         tracing::info!(path = %self.path.display(), "the queue is sound and goes on");
         Ok(())

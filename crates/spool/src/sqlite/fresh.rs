@@ -29,7 +29,7 @@ const PER_DOMAIN_MAX: usize = 10_000;
 const TOTAL_MAX: usize = 200_000;
 /// A fresh delivery unsettled for this long gets its row, so that a restart has little to read.
 const FRESH_FOR: Duration = Duration::from_secs(10);
-/// How finely the age of what is fresh is known.
+/// How finely the age of what is fresh is known: it may be taken for older by this much.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// Octets of content kept at hand for the first attempt.
 const CONTENT_MAX: u64 = 64 * 1024 * 1024;
@@ -374,12 +374,13 @@ impl Window {
     /// Notes how far the sequence was at a time. The wall clock may jump: back, and what is fresh counts as new.
     pub(super) fn mark(&mut self, now: Timestamp, next: u64) {
         match self.marks.back_mut() {
-            Some((last, _)) if now < *last => {
+            Some((last, last_next)) if now < *last => {
+                *last_next = next;
                 for (at, _) in &mut self.marks {
                     *at = now;
                 }
             }
-            Some((last, _)) if now.since(*last) < MARK_EVERY => {}
+            Some((last, last_next)) if now.since(*last) < MARK_EVERY => *last_next = next,
             _ => self.marks.push_back((now, next)),
         }
     }

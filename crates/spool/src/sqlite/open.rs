@@ -211,7 +211,8 @@ fn read(shared: &Shared, connection: &Connection) -> rusqlite::Result<Read> {
     Ok((epoch, sequences, rows, wholes))
 }
 
-/// Ends the leases of processes that are gone, and mends the due times of their domains.
+/// Ends the leases of processes that are gone, and mends the due times of their domains. Those with a wish wait for the
+/// committer to grant it.
 fn void_leases(connection: &Connection) -> rusqlite::Result<()> {
     let domains: HashSet<String> = {
         let sql = "SELECT domain FROM delivery INDEXED BY delivery_owner WHERE owner IS NOT NULL";
@@ -223,7 +224,7 @@ fn void_leases(connection: &Connection) -> rusqlite::Result<()> {
         return Ok(());
     }
     let voided = connection.execute(
-        "UPDATE delivery SET owner = NULL, lease_until = NULL, fence = NULL WHERE owner IS NOT NULL",
+        "UPDATE delivery SET owner = NULL, lease_until = NULL, fence = NULL WHERE owner IS NOT NULL AND wish IS NULL",
         [],
     )?;
     tracing::info!(count = voided, "deliveries that were being attempted when the server stopped are tried again");

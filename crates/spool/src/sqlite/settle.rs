@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension as _, params};
 use super::{
     batch::Batch,
     command::{Attempt, Fate, Settle, SettleItem},
-    committer::{Committer, Failure, column, micros},
+    committer::{Committer, Failure, column, micros, number},
     fresh::{RowLease, Taken},
     row::{Base, Wish, decode, encode},
     shared::Shared,
@@ -146,6 +146,30 @@ impl Committer {
                 }
             }
         }
+    }
+
+    /// Does what operators wished about attempts that ended with their process.
+    pub(super) fn grant_voided(&mut self, now: Timestamp, batch: &mut Batch) -> Result<(), Failure> {
+        let mut voided = Vec::new();
+        {
+            let sql = "SELECT seq, message, domain, state, attempts, wish FROM delivery INDEXED BY delivery_owner
+                 WHERE owner IS NOT NULL AND wish IS NOT NULL";
+            let mut statement = self.connection.prepare(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                voided.push(RowLease {
+                    seq: number(row.get(0)?),
+                    message: number(row.get(1)?),
+                    fence: 0,
+                    until: now,
+                    domain: Arc::from(row.get::<_, String>(2)?),
+                    state: Base::from_column(row.get(3)?).unwrap_or(Base::Queued),
+                    attempts: row.get(4)?,
+                    wish: Wish::from_column(row.get(5)?),
+                });
+            }
+        }
+        voided.iter().try_for_each(|row| self.park_row(row, now, batch))
     }
 
     /// The event of a wish that is granted.
