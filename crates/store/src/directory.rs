@@ -109,8 +109,8 @@ pub struct Directory {
     /// By folded address.
     pub(crate) aliases: Arc<HashMap<String, Arc<Alias>>>,
     pub(crate) catch_alls: Arc<BTreeMap<Domain, Mailbox>>,
-    /// The first user of each domain, found when postmaster is first asked for.
-    pub(crate) first_users: OnceLock<BTreeMap<Domain, Arc<User>>>,
+    /// The first user of each domain, found when postmaster is first asked for; a change of users begins a new one.
+    pub(crate) first_users: Arc<OnceLock<BTreeMap<Domain, Arc<User>>>>,
 }
 
 impl Directory {

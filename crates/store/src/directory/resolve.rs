@@ -234,3 +234,111 @@ fn is_duty(address: &Mailbox) -> bool {
 fn postmaster(domain: &Domain) -> Mailbox {
     Mailbox { local: "postmaster".parse().expect("a dot-string"), domain: domain.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Alias, ScramVerifier, Verifiers};
+
+    const LOCALS: [&str; 6] = ["a", "b", "c+t", "d", "postmaster", "abuse"];
+    const DOMAINS: [&str; 4] = ["local.example", "second.example", "relay.example", "foreign.example"];
+
+    fn address() -> impl Strategy<Value = Mailbox> {
+        (prop::sample::select(&LOCALS[..]), prop::sample::select(&DOMAINS[..]))
+            .prop_map(|(local, domain)| format!("{local}@{domain}").parse().unwrap())
+    }
+
+    fn user((id, mailbox): (usize, Mailbox)) -> (String, Arc<User>) {
+        let scram = ScramVerifier { salt: vec![], iterations: 1, stored_key: [0; 32], server_key: [0; 32] };
+        let id = i64::try_from(id).unwrap();
+        let verifiers = Verifiers { argon2: String::new(), scram };
+        (mailbox.folded(), Arc::new(User { id, mailbox, verifiers }))
+    }
+
+    /// Any directory that the store could be in, and some that its checks forbid.
+    fn directory() -> impl Strategy<Value = Directory> {
+        let users = prop::collection::vec(address(), 0..6);
+        let aliases = prop::collection::vec((address(), prop::collection::vec(address(), 1..5)), 0..12);
+        let catch_all = prop::option::of(address());
+        (users, aliases, catch_all).prop_map(|(users, aliases, catch_all)| {
+            let kinds = [DomainKind::Local, DomainKind::Local, DomainKind::Relay];
+            let domains = DOMAINS.iter().zip(kinds).map(|(name, kind)| (name.parse().unwrap(), kind));
+            let local = users.into_iter().filter(|user| user.domain.is_within(&"local.example".parse().unwrap()));
+            let alias =
+                |(address, targets): (Mailbox, Vec<Mailbox>)| (address.folded(), Arc::new(Alias { address, targets }));
+            Directory {
+                domains: Arc::new(domains.collect()),
+                users: Arc::new(local.enumerate().map(user).collect()),
+                aliases: Arc::new(aliases.into_iter().map(alias).collect()),
+                catch_alls: Arc::new(
+                    catch_all.map(|target| ("local.example".parse().unwrap(), target)).into_iter().collect(),
+                ),
+                ..Directory::default()
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_ends_somewhere_and_each_end_is_kept_once(directory in directory(), address in address()) {
+            let resolution = directory.resolve(&address);
+            prop_assert_eq!(&resolution, &directory.resolve(&address.folded().parse().unwrap()));
+            match directory.domain_kind(&address.domain) {
+                None => prop_assert_eq!(&resolution, &Resolution::NotOurDomain),
+                Some(_) => prop_assert_ne!(&resolution, &Resolution::NotOurDomain),
+            }
+            if let Resolution::Mailboxes(ends) = resolution {
+                prop_assert!(!ends.is_empty() && ends.len() <= TARGETS_MAX);
+                let distinct: HashSet<_> = ends.iter().map(Mailbox::folded).collect();
+                prop_assert_eq!(distinct.len(), ends.len());
+                for end in ends {
+                    let local = directory.domain_kind(&end.domain) == Some(DomainKind::Local);
+                    prop_assert!(!local || directory.user(&end).is_some() || is_duty(&end), "{}", end);
+                }
+            }
+        }
+
+        #[test]
+        fn who_may_send_as_an_address_gets_its_mail(directory in directory(), user in address(), address in address()) {
+            if directory.may_send_as(&user, &address) && address.folded() != user.folded() {
+                let base = untagged(&address).unwrap_or_else(|| address.clone());
+                let own = base.folded() == user.folded();
+                let gets = matches!(directory.expand(&address), Resolution::Mailboxes(ends)
+                    if ends.iter().any(|end| end.folded() == user.folded()));
+                prop_assert!(own || gets);
+            }
+            let listed = directory.sender_addresses(&user);
+            prop_assert!(listed.iter().all(|address| directory.may_send_as(&user, address)));
+        }
+
+        #[test]
+        fn a_local_domain_always_has_a_postmaster(directory in directory()) {
+            if directory.aliases.is_empty() {
+                for address in ["postmaster@local.example", "ABUSE@second.example"] {
+                    let found = directory.resolve(&address.parse().unwrap());
+                    prop_assert!(matches!(found, Resolution::Mailboxes(_)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_million_fold_alias_is_given_up_early() {
+        let names = |prefix: &str| -> Vec<Mailbox> {
+            (0..1000).map(|number| format!("{prefix}{number}@local.example").parse().unwrap()).collect()
+        };
+        let mut aliases: HashMapOf = names("mid").into_iter().map(|address| alias(address, names("leaf"))).collect();
+        aliases.extend([alias("bomb@local.example".parse().unwrap(), names("mid"))]);
+        let domains = std::iter::once(("local.example".parse().unwrap(), DomainKind::Local)).collect();
+        let directory = Directory { domains: Arc::new(domains), aliases: Arc::new(aliases), ..Directory::default() };
+        assert_eq!(directory.resolve(&"bomb@local.example".parse().unwrap()), Resolution::TooMany);
+    }
+
+    type HashMapOf = std::collections::HashMap<String, Arc<Alias>>;
+
+    fn alias(address: Mailbox, targets: Vec<Mailbox>) -> (String, Arc<Alias>) {
+        (address.folded(), Arc::new(Alias { address, targets }))
+    }
+}

@@ -127,7 +127,7 @@ impl Store {
         change
             .commit(|directory| {
                 Arc::make_mut(&mut directory.users).remove(&folded);
-                directory.first_users.take();
+                directory.first_users = Arc::default();
             })
             .await
     }
@@ -233,7 +233,7 @@ impl Store {
 
 fn put_user(directory: &mut Directory, user: User) {
     Arc::make_mut(&mut directory.users).insert(user.mailbox.folded(), Arc::new(user));
-    directory.first_users.take();
+    directory.first_users = Arc::default();
 }
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
