@@ -161,9 +161,9 @@ impl Session {
     }
 
     /// The handshake failed; `text` says why.
-    pub fn handle_tls_failed(&mut self, text: &str, now: Instant) {
+    pub fn handle_tls_failed(&mut self, text: impl Into<String>, now: Instant) {
         if matches!(self.state, State::Banner | State::Handshake) {
-            self.fail(Stage::Tls, Cause::Tls, None, text.to_owned(), now);
+            self.fail(Stage::Tls, Cause::Tls, None, text.into(), now);
         }
     }
 
@@ -252,6 +252,11 @@ impl Session {
     /// What the server offers on the connection as it is now.
     pub fn extensions(&self) -> &Extensions {
         &self.extensions
+    }
+
+    /// The settings of the destination.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// What the handshake agreed on.

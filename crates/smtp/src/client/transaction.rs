@@ -12,7 +12,10 @@
 //!
 //! Pipelined, Mail to Invited (or, for a small message by BDAT, to Ended) is one write, and the replies come behind.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use mail::{Body, ForwardPath, ReversePath, Side, Stage};
 
@@ -190,10 +193,10 @@ impl Running {
     }
 
     /// How long the server may take for what is due.
-    pub(super) fn patience(&self, deadlines: &Deadlines) -> std::time::Duration {
-        match self.step {
-            Step::Content => deadlines.data_block,
-            Step::Ended => deadlines.dot,
+    pub(super) fn patience(&self, deadlines: &Deadlines) -> Duration {
+        match (self.expected.front(), self.step) {
+            (Some(Expected::Dot | Expected::LoneDot | Expected::Chunk(Position::Last)), _) => deadlines.dot,
+            (_, Step::Content) => deadlines.data_block,
             _ => deadlines.command,
         }
     }
