@@ -8,7 +8,7 @@ use smtp::server::{Answer, Ask, Proof, Session, vrfy_unsure};
 
 use crate::{
     Office,
-    admission::{Standing, recipient, rights::Rights},
+    admission::{Identity, Standing, recipient, rights::Rights},
     auth::Denied,
     service::Current,
     transaction::{Accepted, Failure, Transaction, Treatment, spool_reply, try_later},
@@ -113,8 +113,9 @@ impl Desk {
         let settings = &self.service.settings;
         let directory = self.office.store.directory();
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
-        let standing = Standing::of(settings, self.peer.ip(), self.user.as_ref());
-        let mailboxes = recipient::admit(&standing, &recipient, directory.resolve(&recipient))?;
+        let identity = if self.user.is_some() { Identity::Authenticated } else { Identity::Unknown };
+        let standing = Standing::of(settings, self.peer.ip(), identity);
+        let mailboxes = recipient::admit(settings.recipients, standing, &recipient, directory.resolve(&recipient))?;
         match &mut self.transaction {
             Some(transaction) => transaction.recipients.add(&recipient, mailboxes),
             // The session asks for recipients only after MAIL was accepted.

@@ -8,7 +8,7 @@ use spool::{Committed, Submission, Submit, SubmitError, Submitted};
 use store::Directory;
 
 use crate::{
-    FixUps, Inbound,
+    FixUps, Inbound, Recipients,
     admission::{Standing, recipient, rights::Rights},
     settings::SubmitSettings,
     transaction::{Failure, Transaction, Treatment},
@@ -32,8 +32,8 @@ impl Submit for Inbound {
         let draft = office.spool.begin().map_err(|error| SubmitError::Spool(error.into()))?;
         let mut transaction = Transaction::new(envelope.reverse_path, envelope.body, rights, draft);
         // Without a user it is this server itself that writes.
-        let standing = user.cloned().map_or(Standing::Trusted, Standing::User);
-        let refused = add_recipients(&directory, &mut transaction, &standing, recipients)?;
+        let standing = if user.is_some() { Standing::User } else { Standing::Trusted };
+        let refused = add_recipients(&directory, &mut transaction, standing, recipients)?;
         let treatment =
             Treatment { hostname: &office.submit.hostname, fix_ups: FixUps::On, expire: office.submit.expire };
         transaction.begin(treatment, MessageId::new(now, office.chance.bytes()), now);
@@ -75,12 +75,12 @@ fn check_bounds(settings: &SubmitSettings, recipients: &[Mailbox], content: &Byt
 fn add_recipients(
     directory: &Directory,
     transaction: &mut Transaction,
-    standing: &Standing,
+    standing: Standing,
     recipients: Vec<Mailbox>,
 ) -> Result<Vec<(Mailbox, Reply)>, SubmitError> {
     let mut refused = Vec::new();
     for given in recipients {
-        let admitted = recipient::admit(standing, &given, directory.resolve(&given))
+        let admitted = recipient::admit(Recipients::Known, standing, &given, directory.resolve(&given))
             .and_then(|mailboxes| transaction.recipients.add(&given, mailboxes));
         if let Err(reply) = admitted {
             refused.push((given, reply));

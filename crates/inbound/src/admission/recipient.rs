@@ -4,6 +4,7 @@ use mail::{Domain, ForwardPath, LocalPart, Mailbox, Reply};
 use store::{Directory, DomainEntry, DomainKind, Resolution};
 
 use super::Standing;
+use crate::Recipients;
 
 /// The mailbox that `<postmaster>` stands for: of the first local domain by name, or of the host itself (RFC 5321 §4.5.1).
 pub(crate) fn mailbox(path: ForwardPath, directory: &Directory, hostname: &str) -> Result<Mailbox, Reply> {
@@ -20,13 +21,18 @@ pub(crate) fn mailbox(path: ForwardPath, directory: &Directory, hostname: &str) 
 }
 
 /// The mailboxes that mail for `recipient` goes to, or why it isn't taken. `resolution` is the store's word on it.
-pub(crate) fn admit(standing: &Standing, recipient: &Mailbox, resolution: Resolution) -> Result<Vec<Mailbox>, Reply> {
-    let sandboxed = *standing == Standing::Sandboxed;
+pub(crate) fn admit(
+    recipients: Recipients,
+    standing: Standing,
+    recipient: &Mailbox,
+    resolution: Resolution,
+) -> Result<Vec<Mailbox>, Reply> {
+    let stranger = standing == Standing::Stranger && recipients == Recipients::Known;
     match resolution {
-        _ if *standing == Standing::Stranger && names_another_host(&recipient.local) => Err(source_routed()),
+        _ if stranger && names_another_host(&recipient.local) => Err(source_routed()),
         Resolution::Mailboxes(mailboxes) if !mailboxes.is_empty() => Ok(mailboxes),
-        _ if sandboxed => Ok(vec![recipient.clone()]),
-        Resolution::NotOurDomain if *standing == Standing::Stranger => Err(relaying(recipient)),
+        _ if recipients == Recipients::Anybody => Ok(vec![recipient.clone()]),
+        Resolution::NotOurDomain if stranger => Err(relaying(recipient)),
         Resolution::NotOurDomain => Ok(vec![recipient.clone()]),
         Resolution::Mailboxes(_) | Resolution::UnknownUser => Err(unknown()),
         Resolution::Loop => Err(Reply::with(550, (5, 4, 6), "The aliases of this recipient lead to themselves")),
@@ -63,8 +69,8 @@ fn source_routed() -> Reply {
 mod tests {
     use super::*;
 
-    fn check(standing: &Standing, recipient: &str, resolution: Resolution, expect: Result<&[&str], &str>) {
-        let got = admit(standing, &recipient.parse().unwrap(), resolution);
+    fn check(standing: Standing, recipient: &str, resolution: Resolution, expect: Result<&[&str], &str>) {
+        let got = admit(Recipients::Known, standing, &recipient.parse().unwrap(), resolution);
         let got = got.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>());
         match (got, expect) {
             (Ok(got), Ok(expect)) => assert_eq!(got, expect, "{recipient}"),
@@ -80,37 +86,46 @@ mod tests {
     #[test]
     fn strangers_reach_our_mailboxes_alone() {
         let stranger = Standing::Stranger;
-        check(&stranger, "a@ours", ours(&["a@ours"]), Ok(&["a@ours"]));
-        check(&stranger, "list@ours", ours(&["a@ours", "b@far"]), Ok(&["a@ours", "b@far"]));
-        check(&stranger, "x@ours", Resolution::UnknownUser, Err("550 5.1.1 "));
-        check(&stranger, "x@far", Resolution::NotOurDomain, Err("550 5.7.1 far "));
-        check(&stranger, "loop@ours", Resolution::Loop, Err("550 5.4.6 "));
-        check(&stranger, "many@ours", Resolution::TooMany, Err("550 5.4.6 "));
+        check(stranger, "a@ours", ours(&["a@ours"]), Ok(&["a@ours"]));
+        check(stranger, "list@ours", ours(&["a@ours", "b@far"]), Ok(&["a@ours", "b@far"]));
+        check(stranger, "x@ours", Resolution::UnknownUser, Err("550 5.1.1 "));
+        check(stranger, "x@far", Resolution::NotOurDomain, Err("550 5.7.1 far "));
+        check(stranger, "loop@ours", Resolution::Loop, Err("550 5.4.6 "));
+        check(stranger, "many@ours", Resolution::TooMany, Err("550 5.4.6 "));
     }
 
     #[test]
     fn no_syntax_relays() {
         for recipient in ["x%far@ours", "far!x@ours", "\"x@far\"@ours", "x%far%other@ours"] {
-            check(&Standing::Stranger, recipient, ours(&["catch@ours"]), Err("550 5.7.1 "));
-            check(&Standing::Stranger, recipient, Resolution::NotOurDomain, Err("550 5.7.1 "));
+            check(Standing::Stranger, recipient, ours(&["catch@ours"]), Err("550 5.7.1 "));
+            check(Standing::Stranger, recipient, Resolution::NotOurDomain, Err("550 5.7.1 "));
         }
-        check(&Standing::Stranger, "x@[192.0.2.1]", Resolution::NotOurDomain, Err("550 5.7.1 "));
+        check(Standing::Stranger, "x@[192.0.2.1]", Resolution::NotOurDomain, Err("550 5.7.1 "));
     }
 
     #[test]
     fn users_and_trusted_clients_reach_the_world() {
-        for standing in [Standing::Trusted, Standing::User("a@ours".parse().unwrap())] {
-            check(&standing, "x@far", Resolution::NotOurDomain, Ok(&["x@far"]));
-            check(&standing, "x%y@far", Resolution::NotOurDomain, Ok(&["x%y@far"]));
-            check(&standing, "x@ours", Resolution::UnknownUser, Err("550 5.1.1 "));
+        for standing in [Standing::Trusted, Standing::User] {
+            check(standing, "x@far", Resolution::NotOurDomain, Ok(&["x@far"]));
+            check(standing, "x%y@far", Resolution::NotOurDomain, Ok(&["x%y@far"]));
+            check(standing, "x@ours", Resolution::UnknownUser, Err("550 5.1.1 "));
         }
     }
 
     #[test]
     fn the_sandbox_takes_everything() {
-        check(&Standing::Sandboxed, "x@far", Resolution::NotOurDomain, Ok(&["x@far"]));
-        check(&Standing::Sandboxed, "x@ours", Resolution::UnknownUser, Ok(&["x@ours"]));
-        check(&Standing::Sandboxed, "list@ours", ours(&["a@ours"]), Ok(&["a@ours"]));
+        for standing in [Standing::Stranger, Standing::User] {
+            for (recipient, resolution, expect) in [
+                ("x@far", Resolution::NotOurDomain, "x@far"),
+                ("x%y@far", Resolution::NotOurDomain, "x%y@far"),
+                ("x@ours", Resolution::UnknownUser, "x@ours"),
+                ("x@ours", Resolution::Loop, "x@ours"),
+                ("list@ours", ours(&["a@ours"]), "a@ours"),
+            ] {
+                let got = admit(Recipients::Anybody, standing, &recipient.parse().unwrap(), resolution).unwrap();
+                assert_eq!(got.iter().map(ToString::to_string).collect::<Vec<_>>(), [expect]);
+            }
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl World {
         let (clock, chance, tasks) = (Clock::system(), Chance::seeded(1), Tasks::new());
         let mut options = spool::sqlite::Options::new(directory.path().join("spool"), [1; 16]);
         options.disk_reserve = 0;
-        let spool = spool::sqlite::Engine::open(options, clock.now()).unwrap();
+        let spool: Arc<dyn Spool> = spool::sqlite::Engine::open(options, clock.now()).unwrap();
         let store = open_store(directory.path(), &chance).await;
         let inbound = Inbound::new(Parts {
             spool: wrap(Arc::clone(&spool)),
@@ -101,6 +101,11 @@ impl World {
         }
         client.run("S: 220 mx.ours.example ESMTP\nC: EHLO client.example\nS: 250").await;
         client
+    }
+
+    /// Connections that are served now.
+    pub(crate) fn sessions(&self) -> usize {
+        self.tasks.running().into_iter().find(|(name, _)| *name == "connection").map_or(0, |(_, count)| count)
     }
 
     /// Every message in the spool, oldest first.
