@@ -116,6 +116,11 @@ impl Committer {
     /// Deletes whole messages all of whose deliveries are gone, and splits the others that changed.
     pub(super) fn flush_wholes(&mut self, batch: &mut Batch) -> Result<(), Failure> {
         for (seq, fates) in std::mem::take(&mut batch.wholes) {
+            if batch.is_leaving(seq) {
+                // A verb had it split earlier in this transaction, and then a lease on it was settled: done again one
+                // by one, the settlement finds the row.
+                return Err(Failure::Operation("a message was split and settled in one transaction".into()));
+            }
             let (message, fence, content, slots) = {
                 let mut window = self.shared.window();
                 window.freeze(seq);

@@ -222,6 +222,9 @@ impl Committer {
         };
         let mut count = 0;
         for (seq, deliveries) in old {
+            if batch.is_leaving(seq) {
+                continue;
+            }
             batch.wholes.entry(seq).or_default();
             count += deliveries;
             if count >= AGE_STEP {
