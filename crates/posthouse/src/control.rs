@@ -105,8 +105,7 @@ mod tests {
             BufReader::new(stream).read_line(&mut answer).unwrap();
             answer
         };
-        let (newer, garbage) =
-            beside(&tasks, move || (say("{\"version\":2,\"request\":4}\n"), say("hello\n"))).await;
+        let (newer, garbage) = beside(&tasks, move || (say("{\"version\":2,\"request\":4}\n"), say("hello\n"))).await;
         assert!(newer.contains("version 1 of the control protocol"), "{newer}");
         assert!(garbage.contains("the request cannot be read"), "{garbage}");
     }

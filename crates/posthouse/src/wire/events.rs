@@ -114,3 +114,118 @@ impl Copier {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mail::{Body, Envelope, MessageId, Origin, ReversePath, Timestamp};
+    use net::Chance;
+    use spool::{NewDelivery, NewMessage};
+
+    use super::*;
+
+    struct World {
+        spool: Arc<dyn Spool>,
+        store: Store,
+        folder: tempfile::TempDir,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let options = spool::sqlite::Options { disk_reserve: 0, ..options(&folder) };
+            let spool = spool::sqlite::Engine::open(options, Timestamp::from_secs(1)).unwrap();
+            let store = Store::open("sqlite:posthouse.db", folder.path()).await.unwrap();
+            Self { spool, store, folder }
+        }
+
+        fn copier(&self) -> Copier {
+            Copier {
+                spool: Arc::clone(&self.spool),
+                store: self.store.clone(),
+                node: String::new(),
+                cursor: None,
+                trimmed: 0,
+            }
+        }
+
+        async fn accept(&self, number: u8) -> MessageId {
+            let now = Timestamp::from_secs(10);
+            let id = MessageId::new(now, [number; 10]);
+            let delivery = NewDelivery {
+                id: mail::DeliveryId::new(now, [number + 100; 10]),
+                recipient: "b@y.example".parse().unwrap(),
+                original: None,
+                held: false,
+            };
+            let envelope = Envelope { reverse_path: ReversePath::Null, body: Body::SevenBit, origin: Origin::local() };
+            let message = NewMessage {
+                id,
+                envelope,
+                deliveries: vec![delivery],
+                prefix: bytes::Bytes::new(),
+                idempotency: None,
+                not_before: None,
+                expires: Timestamp::from_secs(100),
+            };
+            let mut draft = self.spool.begin().unwrap();
+            draft.write(b"Subject: x\r\n\r\ny\r\n").await.unwrap();
+            self.spool.commit(draft, message, now).await.unwrap();
+            id
+        }
+    }
+
+    fn options(folder: &tempfile::TempDir) -> spool::sqlite::Options {
+        spool::sqlite::Options::new(folder.path().join("spool"), Chance::seeded(1).bytes())
+    }
+
+    /// Steps until there is nothing to do.
+    async fn drain(copier: &mut Copier) {
+        while let Step::Copied = copier.step().await.unwrap() {}
+        assert!(matches!(copier.step().await.unwrap(), Step::Idle(_)));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_event_arrives_once_and_the_outbox_is_trimmed() {
+        let world = World::new().await;
+        let mut copier = world.copier();
+        let first = world.accept(1).await;
+        drain(&mut copier).await;
+        let second = world.accept(2).await;
+        drain(&mut copier).await;
+        for id in [first, second] {
+            assert_eq!(world.store.history(id).await.unwrap().len(), 1);
+        }
+        assert!(world.spool.outbox(0, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_crash_before_the_trim_repeats_nothing() {
+        let world = World::new().await;
+        let id = world.accept(1).await;
+        let copied = world.copier().step().await.unwrap();
+        assert!(matches!(copied, Step::Idle(_)));
+        assert_eq!(world.spool.outbox(0, 10).await.unwrap().len(), 1, "not trimmed yet");
+        // The process dies here, and another one begins.
+        drain(&mut world.copier()).await;
+        assert_eq!(world.store.history(id).await.unwrap().len(), 1);
+        assert!(world.spool.outbox(0, 10).await.unwrap().is_empty());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_is_away_stops_no_mail() {
+        let world = World::new().await;
+        world.store.close().await;
+        let (mut copier, tasks) = (world.copier(), Tasks::new());
+        assert!(copier.step().await.is_err());
+        let id = world.accept(1).await;
+        tasks.spawn("events", copy(Arc::clone(&world.spool), world.store.clone(), Clock::system(), tasks.clone()));
+        tasks.shutdown();
+        let deadline = Clock::system().instant() + Duration::from_secs(60);
+        tasks.wait(deadline).await.expect("a stop does not wait for the store");
+        // The store is back.
+        let store = Store::open("sqlite:posthouse.db", world.folder.path()).await.unwrap();
+        let mut copier = Copier { store: store.clone(), ..world.copier() };
+        drain(&mut copier).await;
+        assert_eq!(store.history(id).await.unwrap().len(), 1);
+    }
+}

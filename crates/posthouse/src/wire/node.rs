@@ -1,6 +1,10 @@
 //! The engines of one running server.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use inbound::Inbound;
@@ -82,7 +86,7 @@ impl Node {
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
-        let outbound = outbound_engine(&config, &spool, &store, &inbound, &clock, &chance)?;
+        let outbound = outbound_engine(source, &config, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
         background
@@ -142,7 +146,18 @@ fn open_spool(config: &Config, clock: &Clock, chance: &Chance) -> anyhow::Result
     Ok(spool::sqlite::Engine::open(options, clock.now())?)
 }
 
+/// The sandbox looks nothing up: it starts on a machine without name servers, too.
+fn resolver(source: &Source, config: &Config, clock: &Clock) -> anyhow::Result<DnsResolver> {
+    const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
+    let servers = match source {
+        Source::File(_) => config.dns_servers.clone(),
+        Source::Sandbox => vec![NOBODY],
+    };
+    Ok(DnsResolver::new(&DnsSettings { servers }, clock.clone())?)
+}
+
 fn outbound_engine(
+    source: &Source,
     config: &Config,
     spool: &Arc<dyn Spool>,
     store: &Store,
@@ -150,11 +165,10 @@ fn outbound_engine(
     clock: &Clock,
     chance: &Chance,
 ) -> anyhow::Result<outbound::Engine> {
-    let dns = DnsSettings { servers: config.dns_servers.clone() };
     Ok(outbound::Engine::new(outbound::Parts {
         spool: Arc::clone(spool),
         submit: Arc::new(inbound.clone()),
-        resolver: Arc::new(DnsResolver::new(&dns, clock.clone())?),
+        resolver: Arc::new(resolver(source, config, clock)?),
         connector: Arc::new(TcpConnector::new()),
         tls: TlsClients {
             opportunistic: tls::Client::opportunistic(clock.clone())?,

@@ -91,6 +91,9 @@ pub(super) fn outbound(config: &Config) -> outbound::Settings {
     settings.deadlines.connect = config.limits.connect;
     settings.deadlines.handshake = config.limits.handshake;
     settings.deadlines.stop = config.limits.shutdown;
+    settings.deadlines.session.banner = config.limits.banner;
+    settings.deadlines.session.command = config.limits.banner;
+    settings.deadlines.session.dot = config.limits.dot;
     settings
 }
 

@@ -1,5 +1,5 @@
-//! kill -9 at any moment: what got its 250 is there, once; what did not is there at most once. More rounds with
-//! POSTHOUSE_ROUNDS.
+//! kill -9 at any moment, and an orderly stop under load: what got its 250 is there, once; what did not is there at most
+//! once. More rounds with POSTHOUSE_ROUNDS.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    server::{DEADLINE, Node, configuration, eventually, rounds},
+    server::{DEADLINE, Node, Server, configuration, eventually, rounds},
     smtp::Smtp,
 };
 
@@ -50,8 +50,8 @@ fn send_until_cut(address: SocketAddr, name: &str, accepted: &Sender<String>) {
     let _cut = greet().is_err();
 }
 
-/// Sends from several clients and kills the server after `until` 250s; returns the recipients that got one.
-fn load_and_kill(node: &Node, round: usize, until: usize) -> Vec<String> {
+/// Sends from several clients and ends the server after `until` 250s; returns the recipients that got one.
+fn load_until(node: &Node, round: usize, until: usize, end: impl FnOnce(Server)) -> Vec<String> {
     let server = node.serve();
     let address = server.address("mx");
     let (sender, accepted) = channel();
@@ -64,7 +64,7 @@ fn load_and_kill(node: &Node, round: usize, until: usize) -> Vec<String> {
     drop(sender);
     let mut recipients: Vec<String> =
         (0..until).map(|_| accepted.recv_timeout(DEADLINE).expect("the load goes on")).collect();
-    server.kill();
+    end(server);
     for client in clients {
         client.join().expect("a client ends");
     }
@@ -88,10 +88,53 @@ fn nothing_that_got_a_250_is_missing() {
     let node = node("[[route]]\nto = \"hold\"\n");
     let mut accepted = Vec::new();
     for round in 0..rounds(3) {
-        accepted.extend(load_and_kill(&node, round, UNTIL + 17 * (round % 10)));
+        accepted.extend(load_until(&node, round, UNTIL + 17 * (round % 10), Server::kill));
     }
+    all_there_once(&node, &accepted);
+}
+
+#[test]
+fn an_orderly_stop_loses_no_250() {
+    let node = node("[[route]]\nto = \"hold\"\n");
+    let mut accepted = Vec::new();
+    for round in 0..rounds(2) {
+        accepted.extend(load_until(&node, round, UNTIL, |server| assert!(server.stop(), "it ends well")));
+    }
+    all_there_once(&node, &accepted);
+}
+
+#[test]
+fn a_reload_under_load_drops_nobody() {
+    let node = node("[[route]]\nto = \"hold\"\n");
+    let server = node.serve();
+    let address = server.address("mx");
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            thread::spawn(move || {
+                let mut session = Smtp::connect(address);
+                for number in 0..40 {
+                    session.mail(
+                        "a@test.example",
+                        &[&format!("c{client}-{number}@sink.example")],
+                        "Subject: x\r\n\r\ny",
+                    );
+                }
+            })
+        })
+        .collect();
+    for _ in 0..5 {
+        server.signal("HUP");
+        server.wait_for_new("configuration reloaded");
+    }
+    for client in clients {
+        client.join().expect("every message got its 250");
+    }
+    assert_eq!(queued(&node).len(), CLIENTS * 40);
+}
+
+fn all_there_once(node: &Node, accepted: &[String]) {
     let _server = node.serve();
-    let queued = queued(&node);
+    let queued = queued(node);
     let missing: Vec<_> = accepted.iter().filter(|recipient| !queued.contains_key(*recipient)).collect();
     assert!(missing.is_empty(), "{} of {} are missing: {missing:?}", missing.len(), accepted.len());
     let twice: Vec<_> = queued.iter().filter(|(_, count)| **count > 1).collect();
@@ -105,7 +148,7 @@ fn everything_arrives_although_the_relay_is_killed() {
     let first = node(&format!("[[route]]\nto = \"relay\"\nhost = \"{}\"\n", second_server.address("mx")));
     let mut accepted = Vec::new();
     for round in 0..rounds(2) {
-        accepted.extend(load_and_kill(&first, round, UNTIL + 13 * (round % 10)));
+        accepted.extend(load_until(&first, round, UNTIL + 13 * (round % 10), Server::kill));
     }
     let _first_server = first.serve();
     eventually("the last message", || {

@@ -1,7 +1,9 @@
 //! SIGTERM finishes what is in flight; SIGHUP takes the new certificate and configuration, or keeps the old one.
 
+use net::{Clock, Connector as _, TcpConnector, tls};
+
 use crate::{
-    server::{Node, configuration},
+    server::{DEADLINE, Node, configuration},
     smtp::{Smtp, id_of},
 };
 
@@ -70,6 +72,51 @@ fn the_port_of_a_listener_changes_with_a_restart_only() {
     let line = server.wait_for("restart");
     assert!(line.contains("listener"), "{line}");
     Smtp::connect(server.address("mx"));
+}
+
+/// A node's own certificate: certificate and key, made by a first start.
+fn certificate() -> (Node, [std::path::PathBuf; 2]) {
+    let node = node();
+    assert!(node.serve().stop());
+    let files = ["cert.pem", "key.pem"].map(|name| node.data().join("tls").join(name));
+    (node, files)
+}
+
+/// Whether the server proves to be the owner of that certificate.
+fn proves(address: std::net::SocketAddr, certificate: &std::path::Path) -> bool {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let clock = Clock::system();
+        let client = tls::Client::verified(Some(certificate), clock.clone()).expect("a certificate");
+        let stream = TcpConnector::new().connect(address, None, clock.instant() + DEADLINE).await.expect("it listens");
+        stream.start_tls_client(&client, "mx.test.example").await.is_ok()
+    })
+}
+
+#[test]
+fn a_new_certificate_is_served_and_a_bad_one_is_not_taken() {
+    let (_first, first) = certificate();
+    let (_second, second) = certificate();
+    let node = Node::new(&configuration("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n"));
+    let put = |files: &[std::path::PathBuf; 2]| {
+        for (file, name) in files.iter().zip(["cert.pem", "key.pem"]) {
+            std::fs::copy(file, node.folder.path().join(name)).expect("a file");
+        }
+    };
+    put(&first);
+    let server = node.serve();
+    let address = server.address("submission");
+    assert!(proves(address, &first[0]) && !proves(address, &second[0]));
+    put(&second);
+    server.signal("HUP");
+    server.wait_for_new("configuration reloaded");
+    assert!(proves(address, &second[0]) && !proves(address, &first[0]));
+    // The certificate of one with the key of another.
+    put(&[first[0].clone(), second[1].clone()]);
+    server.signal("HUP");
+    let line = server.wait_for_new("the old configuration stays");
+    assert!(line.contains("does not belong to the certificate"), "{line}");
+    assert!(proves(address, &second[0]));
 }
 
 #[test]
