@@ -1,7 +1,7 @@
 //! The real DNS, through hickory, with bounds on everything that a publisher could make large or slow.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +16,7 @@ use hickory_resolver::{
         op::ResponseCode,
         rr::{Name, RData, RecordType},
     },
+    system_conf::read_system_conf,
 };
 
 use super::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver, cache::Cache};
@@ -23,6 +24,8 @@ use crate::Clock;
 
 /// For a whole question, CNAMEs, retries and all servers included.
 const QUESTION_MAX: Duration = Duration::from_secs(20);
+/// The server that is asked when the system names none.
+const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 /// For one try of one server.
 const TRY_MAX: Duration = Duration::from_secs(5);
 /// How long "there is none" is kept when the answer does not say.
@@ -66,13 +69,14 @@ impl DnsResolver {
     /// A resolver for these settings. Called in a runtime.
     pub fn new(settings: &DnsSettings, clock: Clock) -> Result<Self, ResolverError> {
         let system = |error: NetError| ResolverError::System { why: error.to_string() };
-        let mut builder = if settings.servers.is_empty() {
-            TokioResolver::builder_tokio().map_err(system)?
+        let (config, mut options) = if settings.servers.is_empty() {
+            system_servers().map_err(system)?
         } else {
-            TokioResolver::builder_with_config(servers(&settings.servers), TokioRuntimeProvider::default())
+            (servers(&settings.servers), ResolverOpts::default())
         };
-        tune(builder.options_mut());
-        let resolver = builder.build().map_err(system)?;
+        tune(&mut options);
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        let resolver = builder.with_options(options).build().map_err(system)?;
         Ok(Self { resolver, clock, mx: Mutex::new(Cache::new()), addresses: Mutex::new(Cache::new()) })
     }
 
@@ -97,21 +101,27 @@ impl DnsResolver {
     /// Both families at once. One family's failure does not hide the other's addresses.
     async fn ask_addresses(&self, name: &Name) -> Result<(Vec<IpAddr>, Duration, bool), ResolveError> {
         let (v4, v6) = tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA));
-        let (found, failed) = match (v4, v6) {
-            (Ok(v4), Ok(v6)) => (vec![v4, v6], None),
-            (Ok(found), Err(error)) | (Err(error), Ok(found)) => (vec![found], Some(error)),
+        let (v4, v6, failed) = match (v4, v6) {
+            (Ok(v4), Ok(v6)) => (v4, v6, None),
+            (Ok(v4), Err(error)) => (v4, Answer::default(), Some(error)),
+            (Err(error), Ok(v6)) => (Answer::default(), v6, Some(error)),
             (Err(error), Err(_)) => return Err(error),
         };
-        // Half of the bound for each family, so that many of one do not push out the other.
-        let per_family = ADDRESSES_MAX / found.len();
-        let addresses: Vec<IpAddr> =
-            found.iter().flat_map(|answer| answer.data.iter().filter_map(address).take(per_family)).collect();
-        if let Some(error) = failed.filter(|_| addresses.is_empty()) {
-            return Err(error);
+        let addresses = interleave(&v4.data, &v6.data);
+        match failed {
+            Some(error) if addresses.is_empty() => Err(error),
+            // The other family is asked for again soon.
+            Some(_) => Ok((addresses, v4.ttl.max(v6.ttl).min(NEGATIVE_TTL), true)),
+            None => Ok((addresses, v4.ttl.min(v6.ttl), v4.exists || v6.exists)),
         }
-        let ttl = found.iter().map(|answer| answer.ttl).min().unwrap_or_default();
-        Ok((addresses, ttl, found.iter().any(|answer| answer.exists)))
     }
+}
+
+/// One of each family in turn, so that many of one do not push out the other.
+fn interleave(v4: &[RData], v6: &[RData]) -> Vec<IpAddr> {
+    let longest = v4.len().max(v6.len());
+    let turns = (0..longest).flat_map(|turn| [v4.get(turn), v6.get(turn)]);
+    turns.flatten().filter_map(address).take(ADDRESSES_MAX).collect()
 }
 
 #[async_trait]
@@ -141,6 +151,7 @@ impl Resolver for DnsResolver {
 }
 
 /// The records of one answer, bounded.
+#[derive(Default)]
 struct Answer {
     data: Vec<RData>,
     ttl: Duration,
@@ -168,6 +179,17 @@ impl Answer {
     }
 }
 
+/// The servers of `/etc/resolv.conf`; without such a file, or a server in it, the one on this machine (resolv.conf(5)).
+fn system_servers() -> Result<(ResolverConfig, ResolverOpts), NetError> {
+    match read_system_conf() {
+        Ok((config, options)) if config.name_servers().is_empty() => Ok((servers(&[LOCAL_SERVER]), options)),
+        Err(NetError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok((servers(&[LOCAL_SERVER]), ResolverOpts::default()))
+        }
+        other => other,
+    }
+}
+
 fn servers(addresses: &[SocketAddr]) -> ResolverConfig {
     let with_port = |mut connection: ConnectionConfig, port| {
         connection.port = port;
@@ -186,6 +208,8 @@ fn servers(addresses: &[SocketAddr]) -> ResolverConfig {
 
 fn tune(options: &mut ResolverOpts) {
     options.timeout = TRY_MAX;
+    // Room for a usual MX answer with its addresses; without it 512 bytes, then TCP (RFC 6891 §6.2.5).
+    options.edns0 = true;
     // Our own cache keeps what is left after the bounds; hickory's would keep ten thousand records whole.
     options.cache_size = 0;
 }

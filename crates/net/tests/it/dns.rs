@@ -57,6 +57,8 @@ fn answer(asked: &Name, record_type: RecordType) -> Option<(ResponseCode, Vec<Re
     };
     let cname = |target: &str| found(60, vec![RData::CNAME(CNAME(name(target)))]);
     match (label, record_type) {
+        ("wide", RecordType::A) => found(60, (0..100_u32).map(|number| RData::A(A(number.into()))).collect()),
+        ("wide", RecordType::AAAA) => found(60, (0..3_u128).map(|number| RData::AAAA(AAAA(number.into()))).collect()),
         ("good", RecordType::MX) => found(60, vec![mx(20, "MX2.good.example."), mx(10, "mx1.good.example.")]),
         ("null", RecordType::MX) => found(60, vec![mx(0, ".")]),
         ("mx1" | "both", RecordType::A) => found(60, vec![RData::A(A::new(192, 0, 2, 1))]),
@@ -174,7 +176,9 @@ async fn too_many_records_are_cut() {
     };
     assert_eq!(exchanges.len(), MX_MAX);
     let addresses = servers.resolver.addresses("many.example").await.unwrap();
-    assert_eq!(addresses.len(), ADDRESSES_MAX / 2);
+    assert_eq!(addresses.len(), ADDRESSES_MAX);
+    let wide = servers.resolver.addresses("wide.example").await.unwrap();
+    assert_eq!((wide.len(), wide.iter().filter(|address| address.is_ipv6()).count()), (ADDRESSES_MAX, 3));
     let error = servers.resolver.mx("more.example").await.unwrap_err();
     assert!(error.is_temporary() && error.to_string().contains("truncated"), "{error}");
 }
