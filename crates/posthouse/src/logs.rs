@@ -78,23 +78,19 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// `2026-11-24T08:16:09.000000Z info  accepted id=msg_… size=812`.
 fn text(time: &str, event: &Event<'_>) -> String {
-    let mut fields = TextFields::default();
-    event.record(&mut fields);
-    let level = match *event.metadata().level() {
-        Level::ERROR => "error",
-        Level::WARN => "warn ",
-        Level::INFO => "info ",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
-    };
-    let mut line = String::with_capacity(160);
+    const USUAL: usize = 240;
+    let mut line = String::with_capacity(USUAL);
     line.push_str(time);
-    line.push(' ');
-    line.push_str(level);
-    line.push(' ');
-    push_safe(&mut line, &fields.message);
-    push_safe(&mut line, &fields.rest);
-    line
+    line.push_str(match *event.metadata().level() {
+        Level::ERROR => " error ",
+        Level::WARN => " warn  ",
+        Level::INFO => " info  ",
+        Level::DEBUG => " debug ",
+        Level::TRACE => " trace ",
+    });
+    let mut fields = TextFields { start: line.len(), line };
+    event.record(&mut fields);
+    fields.line
 }
 
 /// One object: `time`, `level`, `target`, `message`, then the fields.
@@ -107,49 +103,72 @@ fn json(time: &str, event: &Event<'_>) -> String {
     serde_json::Value::Object(fields.0).to_string()
 }
 
-/// Appends `text`, with everything escaped that is not plainly readable. A backslash stays as it is: what callers have
-/// escaped is not escaped twice.
-fn push_safe(line: &mut String, text: &str) {
-    for character in text.chars() {
-        if line.len() > LINE_MAX {
-            line.push('…');
-            return;
+/// Appends what is written to it, with everything escaped that is not plainly readable. A backslash stays as it is: what
+/// callers have escaped is not escaped twice. What comes after [`LINE_MAX`] is cut.
+struct Safe<'l>(&'l mut String);
+
+impl fmt::Write for Safe<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() <= LINE_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            self.0.push_str(text);
+            return Ok(());
         }
-        match character {
-            '\\' => line.push('\\'),
-            ' '..='~' => line.push(character),
-            other => line.push_str(&mail::for_log(other.encode_utf8(&mut [0; 4]), 4)),
+        for character in text.chars() {
+            if self.0.len() > LINE_MAX {
+                if !self.0.ends_with('…') {
+                    self.0.push('…');
+                }
+                return Ok(());
+            }
+            match character {
+                ' '..='~' => self.0.push(character),
+                other => self.0.push_str(&mail::for_log(other.encode_utf8(&mut [0; 4]), 4)),
+            }
         }
+        Ok(())
     }
 }
 
-#[derive(Default)]
+/// Writes fields as they come: the text of the event first, then `name=value`.
 struct TextFields {
-    message: String,
-    rest: String,
+    line: String,
+    /// Where the text of the event begins.
+    start: usize,
 }
 
 impl TextFields {
     fn add(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        let _infallible = match field.name() {
-            "message" if self.message.is_empty() => write!(self.message, "{value}"),
-            // A field of that name beside the text.
-            "message" => write!(self.rest, " {SECOND_MESSAGE}={value}"),
-            name => write!(self.rest, " {name}={value}"),
+        let is_first = self.line.len() == self.start;
+        let name = match field.name() {
+            "message" if is_first => {
+                let _infallible = Safe(&mut self.line).write_fmt(value);
+                return;
+            }
+            "message" => SECOND_MESSAGE,
+            name => name,
         };
+        if !is_first {
+            self.line.push(' ');
+        }
+        self.line.push_str(name);
+        self.line.push('=');
+        let before = self.line.len();
+        let _infallible = Safe(&mut self.line).write_fmt(value);
+        let written = self.line.get(before..).unwrap_or_default();
+        if written.is_empty() || (!written.starts_with('"') && written.contains(' ')) {
+            self.line.insert(before, '"');
+            self.line.push('"');
+        }
     }
 }
 
 impl Visit for TextFields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let quoted = field.name() != "message" && (value.is_empty() || value.contains([' ', '"', '=']));
-        if quoted { self.add(field, format_args!("{value:?}")) } else { self.add(field, format_args!("{value}")) }
+        self.add(field, format_args!("{value}"));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let value = format!("{value:?}");
-        let quoted = field.name() != "message" && !value.starts_with('"') && value.contains(' ');
-        if quoted { self.add(field, format_args!("\"{value}\"")) } else { self.add(field, format_args!("{value}")) }
+        self.add(field, format_args!("{value:?}"));
     }
 }
 
@@ -167,7 +186,7 @@ impl JsonFields {
     fn add_text(&mut self, field: &Field, value: &str) {
         // JSON escapes control characters; what it leaves as it is, bidirectional controls for one, is escaped here.
         let mut safe = String::with_capacity(value.len());
-        push_safe(&mut safe, value);
+        let _infallible = Safe(&mut safe).write_str(value);
         self.add(field, safe);
     }
 }
@@ -235,7 +254,9 @@ mod tests {
     #[test]
     fn a_line_is_bounded() {
         let mut line = String::new();
-        push_safe(&mut line, &"x".repeat(10 * LINE_MAX));
+        for _ in 0..3 {
+            Safe(&mut line).write_str(&"x".repeat(10 * LINE_MAX)).unwrap();
+        }
         assert!(line.len() < LINE_MAX + 10);
     }
 }
