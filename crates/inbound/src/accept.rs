@@ -49,8 +49,8 @@ fn bound(service: &Current, peer: SocketAddr) -> PerAddress {
 /// Says 421 as far as the socket takes it at once, and closes: nobody waits for a client that is turned away.
 async fn turn_away(service: &Current, mut stream: Stream, peer: SocketAddr, full: Full) {
     let reason = match full {
-        Full::Server => "server full",
-        Full::Address => "address full",
+        Full::Server => "server_full",
+        Full::Address => "address_full",
     };
     service.meters.turned_away(reason);
     tracing::info!(service = service.settings.name, %peer, reason, "turned away");

@@ -40,9 +40,10 @@ impl Desk {
             Ask::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters.body),
             Ask::Rcpt { forward_path, .. } => self.rcpt(forward_path),
             Ask::Begin => self.begin(),
-            Ask::Commit { .. } => self.commit(session).await,
+            // Boxed, as the password is: an idle connection carries no room for what it does once in a while.
+            Ask::Commit { .. } => Box::pin(self.commit(session)).await,
             Ask::Password { authcid, password, .. } => {
-                let verified = self.office.auth.password(&authcid, &password).await;
+                let verified = Box::pin(self.office.auth.password(&authcid, &password)).await;
                 self.authenticated(&authcid, verified)
             }
             Ask::ScramStart { authcid } => {

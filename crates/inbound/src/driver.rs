@@ -44,11 +44,9 @@ impl End {
 /// Serves one connection to its end.
 pub(crate) async fn serve(office: Arc<Office>, service: Arc<Current>, stream: Stream, peer: SocketAddr) {
     let name = service.settings.name;
-    service.meters.connections.increment(1);
-    service.meters.open.increment(1.0);
+    let _counted = service.meters.connected();
     tracing::debug!(service = name, %peer, "connected");
     let end = converse(&office, &service, stream, peer).await;
-    service.meters.open.decrement(1.0);
     tracing::debug!(service = name, %peer, end = end.word(), "disconnected");
 }
 

@@ -8,8 +8,8 @@ use metrics::{Counter, Gauge, Histogram};
 #[derive(Clone)]
 pub(crate) struct Meters {
     service: &'static str,
-    pub(crate) connections: Counter,
-    pub(crate) open: Gauge,
+    connections: Counter,
+    open: Gauge,
     messages: Counter,
     recipients: Counter,
     octets: Counter,
@@ -35,6 +35,13 @@ impl Meters {
             octets: metrics::counter!("posthouse_inbound_octets_total", "service" => service),
             commit: metrics::histogram!("posthouse_inbound_commit_seconds", "service" => service),
         }
+    }
+
+    /// A connection is served for as long as the guard lives, however its task ends.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.increment(1);
+        self.open.increment(1.0);
+        Connected(self.open.clone())
     }
 
     /// A message was accepted, so long after its last octet came.
@@ -71,6 +78,15 @@ impl Meters {
         let service = self.service;
         metrics::counter!("posthouse_inbound_tls_handshakes_total", "service" => service, "result" => result)
             .increment(1);
+    }
+}
+
+/// One in the number of open connections.
+pub(crate) struct Connected(Gauge);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
     }
 }
 
