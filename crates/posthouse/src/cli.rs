@@ -54,10 +54,10 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let place = Place { config: arguments.config, clock: Clock::system() };
+    let place = Place { config: arguments.config, json: arguments.json, clock: Clock::system() };
     match arguments.command {
-        Command::Serve => return wire::serve(place.config.as_deref(), place.clock),
-        Command::Check { what: _ } => check::config(&place)?,
+        Command::Serve => return wire::serve(place.config.as_deref(), place.json, place.clock),
+        Command::Check { what: _ } => return check::config(&place),
         Command::Domain { verb } => directory::domain(&place, verb)?,
         Command::User { verb } => directory::user(&place, verb)?,
         Command::Alias { verb } => directory::alias(&place, verb)?,
@@ -74,6 +74,8 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
 struct Place {
     /// The file after `--config`.
     config: Option<PathBuf>,
+    /// Print JSON.
+    json: bool,
     clock: Clock,
 }
 

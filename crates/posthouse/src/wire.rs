@@ -30,7 +30,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::say,
-    config::{self, Config},
+    config::{self, Config, LogFormat},
     logs, sandbox,
 };
 use node::Node;
@@ -54,9 +54,12 @@ impl Source {
 }
 
 /// Runs the server until it is told to stop.
-pub(crate) fn serve(file: Option<&Path>, clock: Clock) -> anyhow::Result<ExitCode> {
+pub(crate) fn serve(file: Option<&Path>, json: bool, clock: Clock) -> anyhow::Result<ExitCode> {
     let source = file.map_or(Source::Sandbox, |file| Source::File(file.to_owned()));
-    let config = source.read()?;
+    let mut config = source.read()?;
+    if json {
+        config.log.format = LogFormat::Json;
+    }
     logs::start(config.log, clock.clone());
     log_panics();
     raise_file_limit();

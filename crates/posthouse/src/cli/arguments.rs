@@ -13,6 +13,9 @@ pub(super) struct Arguments {
     /// The configuration file; without it, the sandbox
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Print JSON; for serve, log in JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -70,14 +73,6 @@ pub(super) enum ReferencePage {
     Sample,
 }
 
-/// How a listing is printed.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Listing {
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum DomainVerb {
     /// Take mail for a domain
@@ -89,7 +84,7 @@ pub(super) enum DomainVerb {
         relay: bool,
     },
     /// List the domains
-    List(Listing),
+    List,
     /// Take no more mail for a domain
     Remove {
         #[arg(value_name = "DOMAIN")]
@@ -108,7 +103,7 @@ pub(super) enum UserVerb {
         password_stdin: bool,
     },
     /// List the users
-    List(Listing),
+    List,
     /// Remove a user; the letters in the mailbox stay
     Remove {
         #[arg(value_name = "ADDRESS")]
@@ -134,7 +129,7 @@ pub(super) enum AliasVerb {
         targets: Vec<Mailbox>,
     },
     /// List the aliases
-    List(Listing),
+    List,
     /// Remove an alias
     Remove {
         #[arg(value_name = "ADDRESS")]
@@ -152,7 +147,7 @@ pub(super) enum CatchAllVerb {
         target: Mailbox,
     },
     /// List the catch-alls
-    List(Listing),
+    List,
     /// Remove a domain's catch-all
     Remove {
         #[arg(value_name = "DOMAIN")]
@@ -163,7 +158,7 @@ pub(super) enum CatchAllVerb {
 #[derive(Debug, Subcommand)]
 pub(super) enum QueueVerb {
     /// How many wait, in which state, for which domains
-    Summary(Listing),
+    Summary,
     /// List deliveries, newest first
     List {
         #[command(flatten)]
@@ -171,18 +166,12 @@ pub(super) enum QueueVerb {
         /// List at most so many
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: usize,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Show one message: envelope, recipients, history, the conversation of the last failure
     Show {
         /// An id: msg_… or rcp_…
         #[arg(value_name = "ID")]
         id: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
     },
     /// Try again now
     Retry {
@@ -215,7 +204,7 @@ pub(super) enum QueueVerb {
         route: Option<String>,
     },
     /// Take up work again after a failed sync, once its cause is mended
-    Recover(Listing),
+    Recover,
 }
 
 /// Which deliveries: all that is given must hold.
@@ -249,9 +238,6 @@ pub(super) struct Changed {
     /// Everything in the queue
     #[arg(long)]
     pub(super) all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
 }
 
 /// One letter to send.

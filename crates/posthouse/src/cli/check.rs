@@ -1,10 +1,38 @@
 //! `posthouse check`.
 
-use super::{Place, terminal::say};
+use std::process::ExitCode;
 
-/// Reads the configuration as the server would and says that it holds together.
-pub(super) fn config(place: &Place) -> anyhow::Result<()> {
-    let config = place.config()?;
+use serde_json::json;
+
+use super::{
+    MISUSED, Place,
+    terminal::{say, say_json},
+};
+use crate::config::{Config, ConfigError};
+
+/// Reads the configuration as the server would and says that it holds together, or everything that is wrong.
+pub(super) fn config(place: &Place) -> anyhow::Result<ExitCode> {
+    match place.config() {
+        Ok(config) => {
+            say_good(place, &config)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) if place.json => {
+            let problems = match &error {
+                ConfigError::Unreadable { .. } => vec![json!({ "what": error.to_string() })],
+                ConfigError::Wrong(complaints) => complaints.to_json(),
+            };
+            say_json(&json!({ "good": false, "problems": problems }))?;
+            Ok(ExitCode::from(MISUSED))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn say_good(place: &Place, config: &Config) -> anyhow::Result<()> {
+    if place.json {
+        return say_json(&json!({ "good": true, "problems": [] }));
+    }
     let listeners: usize = config.listeners.iter().map(|listener| listener.addresses.len()).sum();
     let file = match &place.config {
         Some(file) => file.display().to_string(),

@@ -5,7 +5,7 @@ use store::DomainKind;
 
 use super::{
     Place,
-    arguments::{AliasVerb, CatchAllVerb, DomainVerb, Listing, UserVerb},
+    arguments::{AliasVerb, CatchAllVerb, DomainVerb, UserVerb},
     terminal::{password, say, say_json, say_table},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) fn domain(place: &Place, verb: DomainVerb) -> anyhow::Result<()> {
             let done = format!("No more mail is taken for {domain}.");
             change(place, directory::Request::DomainRemove { domain }, &done)
         }
-        DomainVerb::List(listing) => list(place, directory::Request::DomainList, listing),
+        DomainVerb::List => list(place, directory::Request::DomainList),
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn user(place: &Place, verb: UserVerb) -> anyhow::Result<()> {
             let done = format!("{address} is no user any more; the letters in the mailbox stay.");
             change(place, directory::Request::UserRemove { address }, &done)
         }
-        UserVerb::List(listing) => list(place, directory::Request::UserList, listing),
+        UserVerb::List => list(place, directory::Request::UserList),
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn alias(place: &Place, verb: AliasVerb) -> anyhow::Result<()> {
             let done = format!("{address} leads nowhere any more.");
             change(place, directory::Request::AliasRemove { address }, &done)
         }
-        AliasVerb::List(listing) => list(place, directory::Request::AliasList, listing),
+        AliasVerb::List => list(place, directory::Request::AliasList),
     }
 }
 
@@ -77,12 +77,15 @@ pub(super) fn catch_all(place: &Place, verb: CatchAllVerb) -> anyhow::Result<()>
             let done = format!("Unknown users of {domain} are refused now.");
             change(place, directory::Request::CatchAllRemove { domain }, &done)
         }
-        CatchAllVerb::List(listing) => list(place, directory::Request::CatchAllList, listing),
+        CatchAllVerb::List => list(place, directory::Request::CatchAllList),
     }
 }
 
 fn change(place: &Place, request: directory::Request, done: &str) -> anyhow::Result<()> {
     ask(place, request)?;
+    if place.json {
+        return say_json(&serde_json::json!({ "changed": 1 }));
+    }
     say(done);
     Ok(())
 }
@@ -98,13 +101,13 @@ fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
     }
 }
 
-fn list(place: &Place, request: directory::Request, listing: Listing) -> anyhow::Result<()> {
+fn list(place: &Place, request: directory::Request) -> anyhow::Result<()> {
     let answer = ask(place, request)?;
     match answer {
-        Answer::Domains(rows) if listing.json => say_json(&rows)?,
-        Answer::Users(rows) if listing.json => say_json(&rows)?,
-        Answer::Aliases(rows) if listing.json => say_json(&rows)?,
-        Answer::CatchAlls(rows) if listing.json => say_json(&rows)?,
+        Answer::Domains(rows) if place.json => say_json(&rows)?,
+        Answer::Users(rows) if place.json => say_json(&rows)?,
+        Answer::Aliases(rows) if place.json => say_json(&rows)?,
+        Answer::CatchAlls(rows) if place.json => say_json(&rows)?,
         Answer::Domains(rows) => {
             let rows: Vec<_> = rows.into_iter().map(|row| [row.domain, row.kind]).collect();
             show(["DOMAIN", "KIND"], &rows, "No domains yet: posthouse domain add example.net");

@@ -23,15 +23,15 @@ use crate::{
 /// Runs one verb.
 pub(super) fn run(place: &Place, verb: QueueVerb) -> anyhow::Result<()> {
     match verb {
-        QueueVerb::Summary(listing) => summary(place, listing.json),
-        QueueVerb::List { which, limit, json } => list(place, &which, limit, json),
-        QueueVerb::Show { id, json } => show::run(place, &id, json),
+        QueueVerb::Summary => summary(place),
+        QueueVerb::List { which, limit } => list(place, &which, limit),
+        QueueVerb::Show { id } => show::run(place, &id),
         QueueVerb::Retry { which } => change(place, &which, Update::Retry, "to be tried now"),
         QueueVerb::Hold { which } => change(place, &which, Update::Hold, "held"),
         QueueVerb::Release { which } => change(place, &which, Update::Release, "released"),
         QueueVerb::Cancel { which } => change(place, &which, Update::Cancel, "cancelled"),
         QueueVerb::Reroute { which, route } => reroute(place, which, route),
-        QueueVerb::Recover(listing) => recover(place, listing.json),
+        QueueVerb::Recover => recover(place),
     }
 }
 
@@ -55,11 +55,11 @@ fn unexpected() -> anyhow::Error {
     anyhow::anyhow!("the server answered something else than it was asked; use the command of its release")
 }
 
-fn summary(place: &Place, json: bool) -> anyhow::Result<()> {
+fn summary(place: &Place) -> anyhow::Result<()> {
     let Answer::Summary(summary) = ask(place, queue::Request::Summary, "counting")? else {
         return Err(unexpected());
     };
-    if json {
+    if place.json {
         return say_json(&summary);
     }
     say_summary(&summary);
@@ -88,7 +88,7 @@ fn say_summary(summary: &Summary) {
     }
 }
 
-fn list(place: &Place, which: &Which, limit: usize, json: bool) -> anyhow::Result<()> {
+fn list(place: &Place, which: &Which, limit: usize) -> anyhow::Result<()> {
     let filter = filter(which, place.clock.now())?;
     let mut rows: Vec<DeliveryRow> = Vec::new();
     let mut cursor = None;
@@ -104,7 +104,7 @@ fn list(place: &Place, which: &Which, limit: usize, json: bool) -> anyhow::Resul
         more = cursor.is_some();
     }
     rows.truncate(limit);
-    if json {
+    if place.json {
         return say_json(&rows);
     }
     say_rows(&rows, place.clock.now());
@@ -149,7 +149,7 @@ fn change(place: &Place, which: &Changed, update: Update, done: &str) -> anyhow:
     let Answer::Changed(count) = ask(place, queue::Request::Update { filter, update }, "changing")? else {
         return Err(unexpected());
     };
-    if which.json {
+    if place.json {
         return say_json(&serde_json::json!({ "changed": count }));
     }
     say(&match count {
@@ -179,9 +179,9 @@ fn is_route(text: &str) -> bool {
     relay || ["mx", "maildir", "capture", "hold", "reject"].contains(&text)
 }
 
-fn recover(place: &Place, json: bool) -> anyhow::Result<()> {
+fn recover(place: &Place) -> anyhow::Result<()> {
     ask(place, queue::Request::Recover, "checking the queue")?;
-    if json {
+    if place.json {
         return say_json(&serde_json::json!({ "recovered": true }));
     }
     say("The queue is sound and works.");

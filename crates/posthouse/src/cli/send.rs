@@ -2,6 +2,7 @@
 //! another: it decides nothing that `smtp::client` decides.
 
 mod letter;
+mod printer;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -11,17 +12,19 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use mail::{Body, ForwardPath, ReversePath, Side};
+use mail::{Body, ForwardPath, ReversePath};
 use net::{Chance, Clock, Connector as _, DnsResolver, DnsSettings, Resolver as _, Stream, TcpConnector, tls};
 use smtp::{
-    client::{ClearTextAuth, Credentials, Output, RecipientResult, Report, Session, Settings, TlsWish, Transaction},
+    client::{ClearTextAuth, Credentials, Output, Session, Settings, TlsWish, Transaction},
     sasl::Secret,
 };
+
+use printer::Printer;
 
 use super::{
     Place,
     arguments::{Letter, SendTls},
-    terminal::{first_line_of_stdin, say},
+    terminal::first_line_of_stdin,
 };
 use crate::config;
 
@@ -29,8 +32,6 @@ use crate::config;
 const CONNECT: Duration = Duration::from_secs(30);
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-/// Octets of a line of the conversation that are shown.
-const LINE_MAX: usize = 2000;
 /// Octets of the message given to the session at a time.
 const PIECE: usize = 64 * 1024;
 /// The port of submission under TLS (RFC 8314 §3.3).
@@ -40,6 +41,7 @@ const TLS_PORT: u16 = 465;
 pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
     let password = if letter.password_stdin { Some(first_line_of_stdin()?) } else { None };
     let chance = Chance::system();
+    let printer = Printer { json: place.json };
     let hostname = letter.ehlo.clone().unwrap_or_else(config::system_hostname);
     let content = letter::compose(&letter, &hostname, place.clock.now(), &chance)?;
     let reverse_path = match letter.from.as_str() {
@@ -54,7 +56,7 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (host, stream) = connect(&letter, &place.clock).await?;
+        let (host, stream) = connect(&letter, &place.clock, printer).await?;
         let auth = match (&letter.auth_user, password) {
             (Some(username), Some(password)) => {
                 Some(Credentials { username: username.clone(), password: Secret::new(password.as_str()) })
@@ -66,7 +68,7 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
         let session = Session::new(Arc::new(settings), nonce(&chance), place.clock.instant());
         let client = tls::Client::opportunistic(place.clock.clone())?;
         let mut driver =
-            Driver { session, stream: Some(stream), clock: place.clock.clone(), tls: client, host, shown: 0 };
+            Driver { session, stream: Some(stream), clock: place.clock.clone(), tls: client, host, printer, shown: 0 };
         driver.run(&letter, transaction, &content).await
     })
 }
@@ -90,7 +92,7 @@ fn nonce(chance: &Chance) -> String {
 }
 
 /// Connects to the first address that answers.
-async fn connect(letter: &Letter, clock: &Clock) -> anyhow::Result<(String, Stream)> {
+async fn connect(letter: &Letter, clock: &Clock, printer: Printer) -> anyhow::Result<(String, Stream)> {
     let (host, mut port) = config::host_and_port(&letter.server).map_err(anyhow::Error::msg).context("--server")?;
     if letter.tls == SendTls::Implicit && !letter.server.ends_with(&format!(":{port}")) {
         port = TLS_PORT;
@@ -100,11 +102,11 @@ async fn connect(letter: &Letter, clock: &Clock) -> anyhow::Result<(String, Stre
         let to = SocketAddr::new(address, port);
         match TcpConnector::new().connect(to, None, clock.instant() + CONNECT).await {
             Ok(stream) => {
-                say(&format!("-- connected to {to}"));
+                printer.note(&format!("connected to {to}"));
                 return Ok((host, stream));
             }
             Err(error) => {
-                say(&format!("-- {error}"));
+                printer.note(&error.to_string());
                 last = Some(error);
             }
         }
@@ -135,6 +137,7 @@ struct Driver {
     clock: Clock,
     tls: tls::Client,
     host: String,
+    printer: Printer,
     /// Lines of the conversation that are printed.
     shown: usize,
 }
@@ -163,16 +166,14 @@ impl Driver {
                     None => self.session.content_end(self.clock.instant()),
                 },
                 Some(Output::Done(report)) => {
-                    code = show_report(&report);
+                    code = self.printer.report(&report);
                     if report.reusable {
                         self.session.quit(self.clock.instant());
                     }
                 }
                 Some(Output::Failed(failure)) => {
-                    let reply =
-                        failure.reply.map(|reply| format!(" ({})", mail::for_log(&reply.to_string(), LINE_MAX)));
-                    let text = mail::for_log(&failure.text, LINE_MAX);
-                    say(&format!("-- nothing was sent: {text}{}", reply.unwrap_or_default()));
+                    let reply = failure.reply.map(|reply| format!(" ({reply})")).unwrap_or_default();
+                    self.printer.note(&format!("nothing was sent: {}{reply}", failure.text));
                 }
                 Some(Output::Close) => return Ok(code),
             }
@@ -183,12 +184,7 @@ impl Driver {
     fn show(&mut self) {
         let transcript = self.session.transcript();
         for line in transcript.lines.iter().skip(self.shown) {
-            let side = match line.side {
-                Side::Client => "C:",
-                Side::Server => "S:",
-                Side::Note => "--",
-            };
-            say(&format!("{side} {}", mail::for_log(&line.text, LINE_MAX)));
+            self.printer.line(line.side, &line.text);
         }
         self.shown = transcript.lines.len();
     }
@@ -200,7 +196,7 @@ impl Driver {
     async fn write(&mut self) -> anyhow::Result<()> {
         let bytes = self.session.take_write();
         if let Err(error) = self.stream()?.write_whole(&bytes).await {
-            say(&format!("-- {error}"));
+            self.printer.note(&error.to_string());
             self.session.handle_eof(self.clock.instant());
         }
         Ok(())
@@ -247,21 +243,4 @@ impl Driver {
         self.session.handle_tls_failed(&failed, self.clock.instant());
         Ok(())
     }
-}
-
-/// Prints what became of each recipient.
-fn show_report(report: &Report) -> ExitCode {
-    let mut code = ExitCode::SUCCESS;
-    for (recipient, result) in &report.recipients {
-        let words = match result {
-            RecipientResult::Accepted { reply } => format!("accepted: {reply}"),
-            RecipientResult::Refused { stage, reply } => format!("refused at {stage}: {reply}"),
-            RecipientResult::Lost { stage, text, .. } => format!("unknown, the connection was lost at {stage}: {text}"),
-        };
-        if !matches!(result, RecipientResult::Accepted { .. }) {
-            code = ExitCode::FAILURE;
-        }
-        say(&format!("-- {recipient} {}", mail::for_log(&words, LINE_MAX)));
-    }
-    code
 }

@@ -60,6 +60,18 @@ impl fmt::Display for Complaints {
 }
 
 impl Complaints {
+    /// The complaints for programs: `{line, column, what, help}`.
+    pub(crate) fn to_json(&self) -> Vec<serde_json::Value> {
+        let place = |complaint: &Complaint| {
+            complaint.span.as_ref().map(|span| Place::of(&self.text, span)).map(|place| (place.line, place.column))
+        };
+        let object = |complaint: &Complaint| {
+            let (line, column) = place(complaint).unzip();
+            serde_json::json!({ "line": line, "column": column, "what": complaint.what, "help": complaint.help })
+        };
+        self.list.iter().map(object).collect()
+    }
+
     fn show(&self, complaint: &Complaint, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
         match &complaint.span {

@@ -84,10 +84,10 @@ fn keep_fixed(fresh: &mut Config, running: &Config) {
         waiting.push("tls.authorities");
         fresh.authorities.clone_from(&running.authorities);
     }
-    if fresh.log != running.log {
-        waiting.push("log");
-        fresh.log = running.log;
+    if fresh.log.level != running.log.level {
+        waiting.push("log.level");
     }
+    fresh.log = running.log;
     if fresh.limits.disk_reserve != running.limits.disk_reserve {
         waiting.push("limits.disk_reserve");
         fresh.limits.disk_reserve = running.limits.disk_reserve;

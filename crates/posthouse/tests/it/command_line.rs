@@ -113,3 +113,40 @@ fn everything_is_not_changed_by_mistake() {
     let said = node.fails(&["queue", "reroute", "--domain", "x.example", "--route", "pigeon"]);
     assert!(said.contains("is no route"), "{said}");
 }
+
+#[test]
+fn json_for_programs_everywhere() {
+    let node = Node::new(&configuration("[[route]]\nto = \"hold\"\n"));
+    assert_eq!(node.json(&["check", "config"]), json!({"good": true, "problems": []}));
+    assert_eq!(node.json(&["domain", "add", "test.example"]), json!({"changed": 1}));
+    node.add_user("ann@test.example", "one two three");
+    let server = node.serve();
+    let address = server.address("mx").to_string();
+    let arguments =
+        ["send", "--json", "--server", &address, "--from", "a@far.example", "--to", "ann@test.example", "--body", "x"];
+    let said = node.ok(&arguments);
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["side"] == "server" && line["text"].as_str().is_some_and(|text| text.starts_with("220")))
+    );
+    assert!(lines.iter().any(|line| line["recipient"] == "<ann@test.example>" && line["result"] == "accepted"));
+    node.configure("[[listener]]\nservice = \"smpt\"\naddress = \"127.0.0.1:0\"\n");
+    let output = node.run(&["check", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&said["problems"][0]["line"], &said["problems"][0]["column"]), (&json!(2), &json!(11)));
+}
+
+#[test]
+fn a_refused_letter_is_a_failure() {
+    let node = Node::new(&configuration(""));
+    let server = node.serve();
+    let address = server.address("mx").to_string();
+    let arguments = ["send", "--server", &address, "--from", "a@far.example", "--to", "b@else.example", "--body", "x"];
+    let output = node.run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("-- <b@else.example> refused: at rcpt: 550 5.7.1"), "{said}");
+}

@@ -14,11 +14,11 @@ use crate::{
 const TEXT_MAX: usize = 500;
 
 /// Asks for the message and prints it.
-pub(super) fn run(place: &Place, id: &str, json: bool) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place, id: &str) -> anyhow::Result<()> {
     let Answer::Message(message) = ask(place, Request::Show(name(id)?), "looking")? else {
         return Err(unexpected());
     };
-    if json {
+    if place.json {
         return say_json(&message);
     }
     say(&page(&message, place.clock.now()));
