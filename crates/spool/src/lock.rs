@@ -34,10 +34,9 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-        match written {
-            // The lock holds without the number; a full disk must not keep the server from starting.
-            Err(error) => tracing::debug!(path = %path.display(), %error, "the lock's process number was not written"),
-            Ok(()) => {}
+        // The lock holds without the number; a full disk must not keep the server from starting.
+        if let Err(error) = written {
+            tracing::debug!(path = %path.display(), %error, "the lock's process number was not written");
         }
         Ok(Self { _file: file })
     }

@@ -171,7 +171,8 @@ impl Engine {
         threads.start("files", move || files::run(&file_shared, jobs, &back))?;
         let captured_max = options.captured_max;
         let (back, engine) = (commands.downgrade(), Arc::clone(&shared));
-        let committer = Committer::new(engine, options, opened, files.clone(), checkpoints, back, now);
+        let mut committer = Committer::new(engine, options, opened, files.clone(), checkpoints, back, now);
+        committer.begin();
         threads.start("commit", move || committer.run(receiver))?;
         Ok(Arc::new(Self {
             shared,

@@ -1,4 +1,6 @@
 //! What every engine must do, and what the SQLite engine does when the world is against it.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, and says where")]
+#![expect(clippy::print_stdout, reason = "the child of the crash test talks to its parent by lines")]
 
 #[path = "it/attacks.rs"]
 mod attacks;

@@ -121,9 +121,13 @@ impl Committer {
         Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases, now }
     }
 
+    /// Does what operators wished about attempts that ended with an earlier process.
+    pub(super) fn begin(&mut self) {
+        self.run_batch(vec![Command::Voided { now: self.now }]);
+    }
+
     /// Works until told to close, or until nobody is left to ask for anything.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        self.run_batch(vec![Command::Voided { now: self.now }]);
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         while commands.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
             if let Some(close) = self.work(&mut waiting) {
@@ -385,7 +389,7 @@ impl Committer {
         self.shared.set_rows(self.rows);
         self.shared.reserve.forget();
         self.shared.lift_poison();
-        self.run_batch(vec![Command::Voided { now: self.now }]);
+        self.begin();
         self.shared.ready.notify_one();
         tracing::info!(path = %self.path.display(), "the queue is sound and goes on");
         Ok(())

@@ -50,8 +50,8 @@ impl Drop for Leased {
         if leases.is_empty() {
             return;
         }
-        let sent = self.back.upgrade().map(|sender| sender.try_send(Command::Return(leases)));
-        if !matches!(sent, Some(Ok(()))) {
+        let sent = self.back.upgrade().is_some_and(|sender| sender.try_send(Command::Return(leases)).is_ok());
+        if !sent {
             tracing::warn!("leases could not be given back; they end by themselves, at the latest with the process");
         }
     }

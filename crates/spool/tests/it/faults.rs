@@ -27,7 +27,7 @@ fn faulty(dir: &Path, vfs: &str, disk: &FaultyDisk) -> Options {
 }
 
 /// What clients were told.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Told {
     /// Begun: whether the 250 was said, the octets, the deliveries.
     commits: HashMap<MessageId, (bool, usize, Vec<DeliveryId>)>,
@@ -136,7 +136,8 @@ async fn power_cut(round: u64) {
             Ok(spool) => spool,
             Err(error) => panic!("round {round}, cut {cut}: {error}"),
         };
-        check(&spool, &told.lock().unwrap()).await;
+        let so_far = told.lock().unwrap().clone();
+        check(&spool, &so_far).await;
         world.cut_after(50 + dice.below(1500));
         let client = |n: u64| {
             client(Arc::clone(&spool), Arc::clone(&told), Arc::clone(&world), Dice::new(round * 100 + cut * 10 + n))
@@ -151,7 +152,8 @@ async fn power_cut(round: u64) {
     }
     let spool = Engine::open(faulty(directory.path(), &vfs, &disk), at(0)).unwrap();
     assert_eq!(spool.alerts(), Vec::<String>::new(), "nothing is damaged by a power cut");
-    check(&spool, &told.lock().unwrap()).await;
+    let in_all = told.lock().unwrap().clone();
+    check(&spool, &in_all).await;
     spool.sweep(at(3)).await.unwrap();
     spool.close().await;
     // Files without rows are gone, and no row is without its file.

@@ -348,7 +348,7 @@ fn open_again(directory: &tempfile::TempDir, old: &mut Arc<Engine>, now: Timesta
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: rounds(12), max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: rounds(40), max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn nothing_is_lost_and_nothing_leased_twice(steps in prop::collection::vec(step(), 1..120)) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
