@@ -119,6 +119,10 @@ impl Session {
             match self.reader.read(&mut rest) {
                 Ok(Some(code)) => self.handle_reply(code, rest, now),
                 Ok(None) => return,
+                // It may be what we said, thrown back at us: not to be shown.
+                Err(_) if matches!(self.state, State::Auth(_)) => {
+                    return self.lose(Cause::Protocol, "what the server answered to AUTH is no reply", now);
+                }
                 Err(error) => return self.lose(Cause::Protocol, &error.to_string(), now),
             }
         }

@@ -62,6 +62,19 @@ fn a_server_that_repeats_credentials() {
     assert!(!text.contains("secret") && !text.contains("AGFub"), "{text}");
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_server_that_throws_credentials_back() {
+    let script = Script::parse("settings: user=anna:secret clear_text_auth\n~ AUTH_PLAIN");
+    let mut stage = Stage::new(&script);
+    stage.input(b"220 hi\r\n");
+    stage.input(b"250-hi\r\n250 AUTH PLAIN\r\n");
+    stage.input(b"AUTH PLAIN AGFubmEAc2VjcmV0? secret?\r\n");
+    assert_eq!(stage.told, ["failed at auth, protocol: what the server answered to AUTH is no reply"]);
+    let text = shown(&stage.session.transcript());
+    assert!(!text.contains("secret") && !text.contains("AGFub"), "{text}");
+}
+
 #[test]
 fn a_transcript_is_bounded() {
     let recipients: String = (0..2000).map(|number| format!("<r{number}@x.example> ")).collect();
