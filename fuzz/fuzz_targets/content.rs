@@ -1,29 +1,111 @@
-//! Content taken off the wire and put on again ends in the same place, whatever the split; nothing bare gets through.
+//! Content on the wire, both directions, against a model that reads line by line: it ends at the same octet, is the same,
+//! whatever the split; nothing bare gets through; what we encode decodes to what it was.
+//!
+//! Input: an octet of choices, an octet that says how large pieces are, the content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use smtp::data::receive::{BareNewline, Decoder, End, Framing};
+use smtp::data::{
+    receive::{BareNewline, Decoder, End, Framing},
+    send::{Encoder, Transparency},
+};
 
-fuzz_target!(|input: (u8, &[u8])| {
-    let (at, bytes) = input;
-    let policy = if at & 1 == 0 { BareNewline::Refuse } else { BareNewline::Normalise };
-    let whole = decode(&[bytes], policy);
-    let (head, tail) = bytes.split_at(bytes.len().min(usize::from(at)));
-    assert_eq!(whole, decode(&[head, tail], policy), "a split changes the content");
-    let (content, faulty) = whole;
-    if !faulty {
-        let bare = |window: &[u8]| (window[0] == b'\r') != (window[1] == b'\n');
-        assert!(!content.windows(2).any(bare) && content.first() != Some(&b'\n'), "a bare CR or LF got through");
-    }
-});
+fuzz_target!(|input: &[u8]| {
+    let Some((&[choice, piece], bytes)) = input.split_first_chunk() else { return };
+    let policy = if choice & 1 == 0 { BareNewline::Refuse } else { BareNewline::Normalise };
+    let framing = if choice & 2 == 0 { Framing::Dots } else { Framing::Chunks };
+    let piece = usize::from(piece) + 1;
+    let ended = if framing == Framing::Dots { [bytes, b"\r\n.\r\n"].concat() } else { bytes.to_vec() };
 
-fn decode(pieces: &[&[u8]], policy: BareNewline) -> (Vec<u8>, bool) {
-    let mut decoder = Decoder::new(Framing::Dots, policy);
-    let mut content = Vec::new();
-    for piece in pieces {
-        if decoder.decode(piece, &mut content).end == End::Reached {
-            break;
+    let expected = model(&ended, framing, policy);
+    for piece in [piece, ended.len().max(1)] {
+        let got = decode(&ended, framing, policy, piece);
+        assert_eq!((got.used, got.faulty), (expected.used, expected.faulty), "by {piece}");
+        if !got.faulty {
+            assert_eq!(got.content, expected.content, "by {piece}");
+            assert!(is_lines(&got.content), "a bare CR or LF got through");
         }
     }
-    (content, decoder.fault().is_some())
+    send(bytes, piece);
+});
+
+#[derive(Debug)]
+struct Read {
+    content: Vec<u8>,
+    used: usize,
+    faulty: bool,
+}
+
+fn decode(bytes: &[u8], framing: Framing, policy: BareNewline, piece: usize) -> Read {
+    let mut decoder = Decoder::new(framing, policy);
+    let (mut content, mut used) = (Vec::new(), 0);
+    for piece in bytes.chunks(piece) {
+        let decoded = decoder.decode(piece, &mut content);
+        used += decoded.used;
+        if decoded.end == End::Reached {
+            return Read { content, used, faulty: decoder.fault().is_some() };
+        }
+        assert_eq!(decoded.used, piece.len());
+    }
+    assert!(framing == Framing::Chunks, "the end was missed");
+    decoder.finish(&mut content);
+    Read { content, used, faulty: decoder.fault().is_some() }
+}
+
+/// RFC 5321 §4.5.2, word for word.
+fn model(bytes: &[u8], framing: Framing, policy: BareNewline) -> Read {
+    let mut read = Read { content: Vec::new(), used: 0, faulty: false };
+    while read.used < bytes.len() {
+        let rest = &bytes[read.used..];
+        let (mut line, used) = match rest.windows(2).position(|pair| pair == b"\r\n") {
+            Some(end) => (&rest[..end], end + 2),
+            None => (rest, rest.len()),
+        };
+        read.used += used;
+        if framing == Framing::Dots {
+            if line == b"." {
+                break;
+            }
+            line = line.strip_prefix(b".").unwrap_or(line);
+        }
+        for octet in line {
+            let bare = matches!(octet, b'\r' | b'\n');
+            read.faulty |= bare && policy == BareNewline::Refuse;
+            match octet {
+                b'\r' => read.content.push(b' '),
+                b'\n' => read.content.extend(b"\r\n"),
+                other => read.content.push(*other),
+            }
+        }
+        // A bare LF ends no line, so what a chunk leaves open behind one is closed all the same.
+        read.content.extend(b"\r\n");
+    }
+    read
+}
+
+fn send(bytes: &[u8], piece: usize) {
+    let encode = |transparency, bytes: &[u8]| {
+        let mut encoder = Encoder::new(transparency);
+        let mut out = Vec::new();
+        bytes.chunks(piece).for_each(|piece| encoder.push(piece, &mut out));
+        encoder.finish(&mut out);
+        out
+    };
+    let clean = encode(Transparency::Counted, bytes);
+    assert!(is_lines(&clean), "something bare leaves");
+    assert_eq!(encode(Transparency::Counted, &clean), clean, "what is clean is changed");
+    let dotted = encode(Transparency::Dots, bytes);
+    let read = decode(&dotted, Framing::Dots, BareNewline::Refuse, dotted.len());
+    assert!(!read.faulty && read.used == dotted.len() && read.content == clean, "what is sent is not what arrives");
+}
+
+fn is_lines(content: &[u8]) -> bool {
+    let mut before = b'\n';
+    for &octet in content {
+        if (octet == b'\n') != (before == b'\r') && (octet == b'\n' || before == b'\r') {
+            return false;
+        }
+        before = octet;
+    }
+    before == b'\n'
 }

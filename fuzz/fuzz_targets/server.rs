@@ -1,7 +1,13 @@
 //! A hostile client against the server's session: no panic, whole reply lines, bounded buffers.
+//!
+//! Input: an octet of choices, an octet that says how large pieces are, what the client says. A piece is read only when
+//! the session wants input, as a driver would.
 #![no_main]
 
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use libfuzzer_sys::fuzz_target;
 use mail::{Reply, TlsSummary};
@@ -10,8 +16,11 @@ use smtp::{
     server::{Answer, Ask, AuthOffer, Output, Service, Session, Settings, TlsOffer},
 };
 
-fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
-    let (choice, pieces) = input;
+/// Octets of replies to one piece of input: the longest is HELP, and a command has at least two octets.
+const REPLIES_MAX: usize = 256 * 4096;
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&[choice, piece], bytes)) = input.split_first_chunk() else { return };
     let now = Instant::now();
     let mut settings = Settings::new("mx.example", if choice & 1 == 0 { Service::Mx } else { Service::Submission });
     settings.tls = TlsOffer::StartTls;
@@ -21,7 +30,7 @@ fuzz_target!(|input: (u8, Vec<Vec<u8>>)| {
     settings.limits.recipients = 3;
     let mut session = Session::new(Arc::new(settings), "192.0.2.1:1024".parse().expect("an address"), now);
     let mut open = run(&mut session, choice, now);
-    for (second, piece) in (0..).zip(&pieces) {
+    for (second, piece) in (0..).zip(bytes.chunks(usize::from(piece) + 1)) {
         let now = now + Duration::from_secs(second);
         if open && session.wants_input() {
             session.handle_input(piece, now);
@@ -53,6 +62,7 @@ fn run(session: &mut Session, choice: u8, now: Instant) -> bool {
 
 fn check(written: &[u8]) {
     assert!(written.ends_with(b"\r\n"), "an unfinished reply");
+    assert!(written.len() <= REPLIES_MAX, "replies without bound");
     for line in written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let code = line.get(..3).expect("a reply begins with its code");
         assert!(code.iter().all(u8::is_ascii_digit) && matches!(line.get(3), Some(b' ' | b'-')), "not a reply");
@@ -69,7 +79,9 @@ fn answer(ask: &Ask, choice: u8) -> Answer {
             verifier: Verifier { salt: vec![1; 16], iterations: 4096, stored_key: [0; 32], server_key: [0; 32] },
             nonce: "nonce".into(),
         },
-        Ask::Connect { .. } | Ask::Mail { .. } | Ask::Rcpt { .. } | Ask::Begin if !refuse || choice & 8 == 0 => Answer::Go,
+        Ask::Connect { .. } | Ask::Mail { .. } | Ask::Rcpt { .. } | Ask::Begin if !refuse || choice & 8 == 0 => {
+            Answer::Go
+        }
         _ => Answer::Refuse(Reply::with(451, (4, 3, 0), "not now")),
     }
 }
