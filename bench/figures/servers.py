@@ -1,0 +1,145 @@
+"""The two servers, each durable as by its defaults, and the sink behind them."""
+
+import os
+import pathlib
+import re
+import urllib.request
+
+from rig import process
+from rig.postfix import Postfix
+
+from .machine import Account
+
+POSTHOUSE = pathlib.Path(os.environ.get("POSTHOUSE", pathlib.Path(__file__).parents[2] / "target/release/posthouse"))
+USER, PASSWORD = "ann@example.net", "correct horse"
+
+
+class Sink:
+    """smtp-sink: takes everything, keeps nothing, counts."""
+
+    def __init__(self, folder):
+        self.port = process.free_port()
+        self.log = pathlib.Path(folder) / "sink.log"
+        command = ["smtp-sink", "-u", "nobody", "-c", f"127.0.0.1:{self.port}", "1024"]
+        self.daemon = process.Daemon(command, self.log)
+        self.daemon.wait_for_port(self.port)
+
+    def count(self):
+        """Messages taken so far."""
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - 200))
+            found = re.findall(rb"mesg=(\d+)", log.read())
+        return int(found[-1]) if found else 0
+
+    def stop(self):
+        self.daemon.kill()
+
+
+class PostfixServer:
+    """Postfix. Against its defaults: limits per client off, since one client is the whole load; no DNS; process limit
+    above the number of sessions; no pause of input while the queue is behind (`in_flow_delay`), which would only cost it."""
+
+    name = "postfix"
+
+    def __init__(self, folder, next_hop, tls=None):
+        self.account = Account("postfix")
+        self.port, self.tls_port = process.free_port(), process.free_port()
+        settings = {
+            "default_process_limit": "400",
+            "in_flow_delay": "0s",
+            "smtpd_client_connection_count_limit": "0",
+            "smtpd_client_connection_rate_limit": "0",
+            "smtpd_error_sleep_time": "0s",
+            "smtpd_peername_lookup": "no",
+            "disable_dns_lookups": "yes",
+            "smtpd_recipient_limit": "2000",
+            "message_size_limit": "52428800",
+            "smtpd_tls_security_level": "may" if tls else "none",
+        }
+        if next_hop:
+            settings["relayhost"] = f"[127.0.0.1]:{next_hop}"
+        else:
+            # Taken and kept: the queue manager puts each message into the deferred queue without trying.
+            settings["defer_transports"] = "smtp"
+        services = [(self.port, {})]
+        if tls:
+            services.append((self.tls_port, {"smtpd_tls_wrappermode": "yes", "smtpd_sasl_auth_enable": "yes"}))
+        users = {USER: PASSWORD} if tls else None
+        self.server = Postfix(folder, services, settings, users=users, certificates=tls, before_exec=self.account.enter)
+        self.server.start()
+        self.account.root_pid = self.server.master_pid()
+
+    def stop(self):
+        self.server.stop()
+        process.wait_until(lambda: not self.account.processes(), "Postfix to end", deadline=60)
+        self.account.close()
+
+
+class PosthouseServer:
+    """Posthouse with a log of warnings, as Postfix logs nothing here either."""
+
+    name = "posthouse"
+
+    def __init__(self, folder, next_hop, tls=None):
+        self.account = Account("posthouse")
+        self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.port, self.tls_port, self.http = (process.free_port() for _ in range(3))
+        route = f'to = "relay"\nhost = "127.0.0.1:{next_hop}"\ntls = "off"' if next_hop else 'to = "hold"'
+        self.config = self.folder / "posthouse.toml"
+        self.config.write_text(f"""\
+hostname = "mx.example.org"
+data_dir = "{self.folder / 'data'}"
+[[listener]]
+service = "mx"
+address = "127.0.0.1:{self.port}"
+tls = "{'starttls' if tls else 'off'}"
+trusted_networks = ["127.0.0.0/8"]
+[[listener]]
+service = "submission"
+address = "127.0.0.1:{self.tls_port}"
+tls = "implicit"
+[[listener]]
+service = "http"
+address = "127.0.0.1:{self.http}"
+[limits]
+disk_reserve = "100 MB"
+recipients_per_message = 2000
+[log]
+level = "warn"
+[[route]]
+recipients = ["*"]
+{route}
+""")
+        self.start()
+        if tls:
+            self.command("domain", "add", USER.partition("@")[2])
+            self.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+
+    def start(self):
+        command = [POSTHOUSE, "serve", "--config", self.config]
+        self.daemon = process.Daemon(command, self.folder / "posthouse.log", before_exec=self.account.enter)
+        self.account.root_pid = self.daemon.pid
+        self.wait_ready()
+
+    def wait_ready(self):
+        process.wait_until(self.ready, f"Posthouse to be ready; its log:\n{process.tail(self.daemon.log)}", poll=0.005)
+
+    def ready(self):
+        if not self.daemon.alive():
+            raise process.Timeout(f"Posthouse ended:\n{process.tail(self.daemon.log)}")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/healthz", timeout=1) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def command(self, *arguments, input=None):
+        return process.run([POSTHOUSE, *arguments, "--config", self.config], input=input, timeout=600).expect().output
+
+    def stop(self):
+        self.daemon.stop()
+        self.account.close()
+
+
+BOTH = (PostfixServer, PosthouseServer)
