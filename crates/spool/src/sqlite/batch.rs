@@ -45,6 +45,8 @@ pub(super) struct Batch {
     pub(super) destinations: HashMap<Arc<str>, Change>,
     /// The same, over all domains.
     pub(super) rows: Tally,
+    /// Whether rows were counted at all.
+    pub(super) counted: bool,
     /// Leases on rows, to note.
     pub(super) leased: Vec<(DeliveryId, RowLease)>,
     /// Wishes about leased rows, to note.

@@ -41,6 +41,9 @@ pub(super) fn prepare(
     message: NewMessage,
     now: Timestamp,
 ) -> Result<Prepared, SpoolError> {
+    if message.deliveries.is_empty() {
+        return Err(SpoolError::Io { what: format!("keeping {}", message.id), why: "it has no recipients".into() });
+    }
     let size = draft.size() + message.prefix.len() as u64;
     let (place, memory, file) = draft.finish()?;
     let large = file.is_some() || memory.len() > INLINE_MAX;
@@ -121,7 +124,7 @@ impl Committer {
             batch.files.extend(commit.body.file().map(str::to_owned));
             return Ok(Err(CommitError::DuplicateId(taken)));
         }
-        let seq = self.take_sequences(commit.deliveries.len().max(1) as u64)?;
+        let seq = self.take_sequences(commit.deliveries.len() as u64)?;
         let fresh = self.fits_window(commit, batch);
         let fence = self.next_fence();
         self.write_content(seq, &commit.body)?;

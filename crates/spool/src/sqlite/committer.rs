@@ -23,7 +23,7 @@ use super::{
     command::{Answer, Command},
     files::Files,
     open,
-    row::Tally,
+    row::{Base, Tally},
     schema,
     shared::Shared,
 };
@@ -105,6 +105,19 @@ pub(super) struct Committer {
     leases: u64,
     /// The latest time that a command brought.
     now: Timestamp,
+    /// When the last sweep was.
+    pub(super) swept: Option<Timestamp>,
+}
+
+/// Stops the spool when the committer's thread ends by a bug: nobody may go on waiting for it.
+struct StopOnPanic(Arc<Shared>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_poison("the thread that writes the queue ended by a bug, see the log; start the server again");
+        }
+    }
 }
 
 impl Committer {
@@ -118,7 +131,7 @@ impl Committer {
         now: Timestamp,
     ) -> Self {
         let open::Opened { path, connection, epoch, sequences, rows, leases } = opened;
-        Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases, now }
+        Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases, now, swept: None }
     }
 
     /// Does what operators wished about attempts that ended with an earlier process.
@@ -128,6 +141,7 @@ impl Committer {
 
     /// Works until told to close, or until nobody is left to ask for anything.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let _guard = StopOnPanic(Arc::clone(&self.shared));
         let mut waiting = Vec::with_capacity(BATCH_MAX);
         while commands.blocking_recv_many(&mut waiting, BATCH_MAX) > 0 {
             if let Some(close) = self.work(&mut waiting) {
@@ -327,7 +341,15 @@ impl Committer {
 
     /// Brings memory up to what is now durable.
     fn settled(&mut self, batch: Batch) {
-        self.shared.set_rows(self.rows);
+        metrics::counter!("spool_committed_total").increment(batch.fresh.len() as u64);
+        metrics::counter!("spool_events_total").increment(batch.events.len() as u64);
+        if batch.counted {
+            self.shared.set_rows(self.rows);
+            for state in Base::ALL {
+                let name = state.name();
+                metrics::gauge!("spool_waiting_deliveries", "state" => name).set(self.rows.get(state) as f64);
+            }
+        }
         if let Some(head) = batch.due_head {
             self.shared.set_due_head(head);
         }

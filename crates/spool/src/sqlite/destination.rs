@@ -23,6 +23,7 @@ impl Committer {
         batch.destinations.entry(Arc::clone(domain)).or_default().rows.add(state, n);
         self.rows.add(state, n);
         batch.rows.add(state, n);
+        batch.counted = true;
     }
 
     /// Says that the earliest due time of a domain may have changed.

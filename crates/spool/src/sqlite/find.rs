@@ -20,6 +20,8 @@ const PAGE_MAX: usize = 1_000;
 const IDS_MAX: usize = 1_000;
 /// Messages of the window looked at without letting others in.
 const LOOK_AT_MAX: usize = 1_000;
+/// Keys gathered before all but the first are let go.
+const KEYS_KEPT: usize = 10_000;
 
 /// Where a row stands in a list: time of arrival in microseconds, number.
 pub(super) type Key = (i64, i64);
@@ -109,7 +111,9 @@ impl Checked {
             && self.state.is_none_or(|wanted| wanted == state)
             && self.older.is_none_or(|older| micros(message.received) < older)
             && self.domain.as_ref().is_none_or(|domain| **domain == *slot.domain)
-            && self.recipient.as_ref().is_none_or(|wanted| *wanted == slot.delivery.recipient.folded())
+            && self.recipient.as_ref().is_none_or(|wanted| {
+                wanted.ends_with(&*slot.domain) && *wanted == slot.delivery.recipient.folded()
+            })
             && self.sender.as_ref().is_none_or(|wanted| *wanted == sender.map(Mailbox::folded).unwrap_or_default())
             && self
                 .sender_domain
@@ -153,47 +157,59 @@ pub(super) fn cursor(key: Key) -> String {
 
 /// Fresh deliveries that match and come after `after`: the first `limit` of them.
 pub(super) fn fresh(shared: &Shared, filter: &Checked, after: Option<Key>, limit: usize) -> Vec<(Key, View)> {
-    let mut found: Vec<(Key, View)> = Vec::new();
+    let mut keys: Vec<Key> = Vec::new();
     if filter.has_ids() {
-        by_ids(&shared.window(), filter, &mut found);
+        by_ids(&shared.window(), filter, after, &mut keys);
     } else {
         let mut before = u64::MAX;
-        while before > 0 {
+        loop {
             let window = shared.window();
             let mut looked = 0;
             for whole in window.newest_before(before).take(LOOK_AT_MAX) {
-                matching(whole, filter, &mut found);
+                matching(whole, filter, after, &mut keys);
                 (before, looked) = (whole.seq, looked + 1);
+            }
+            drop(window);
+            if keys.len() > KEYS_KEPT.max(4 * limit) {
+                keys.select_nth_unstable_by_key(limit, |key| Reverse(*key));
+                keys.truncate(limit);
             }
             if looked < LOOK_AT_MAX {
                 break;
             }
         }
     }
-    found.retain(|(key, _)| after.is_none_or(|after| *key < after));
-    found.sort_by_key(|(key, _)| Reverse(*key));
-    found.truncate(limit);
-    found
+    keys.sort_unstable_by_key(|key| Reverse(*key));
+    keys.truncate(limit);
+    let window = shared.window();
+    // What has left the window meanwhile has its row, or is done.
+    keys.into_iter().filter_map(|key| Some((key, view_at(&window, number(key.1))?))).collect()
 }
 
-fn by_ids(window: &Window, filter: &Checked, found: &mut Vec<(Key, View)>) {
+fn by_ids(window: &Window, filter: &Checked, after: Option<Key>, keys: &mut Vec<Key>) {
     let mut seen = HashSet::new();
     let messages = filter.messages.iter().filter_map(|id| window.by_message(*id));
-    let deliveries = filter.deliveries.iter().filter_map(|id| window.whole_delivery(*id).map(|(whole, _)| whole));
+    let deliveries = filter.deliveries.iter().filter_map(|id| window.whole_delivery(*id));
     for whole in messages.chain(deliveries) {
         if seen.insert(whole.seq) {
-            matching(whole, filter, found);
+            matching(whole, filter, after, keys);
         }
     }
 }
 
-fn matching(whole: &Whole, filter: &Checked, found: &mut Vec<(Key, View)>) {
+fn matching(whole: &Whole, filter: &Checked, after: Option<Key>, keys: &mut Vec<Key>) {
     for (offset, slot) in (0..).zip(&whole.slots) {
-        if slot.state != SlotState::Settled && filter.matches(whole, slot) {
-            let key = (micros(whole.message.received), column(whole.seq + offset));
-            found.push((key, view_of(whole, slot)));
+        let key = (micros(whole.message.received), column(whole.seq + offset));
+        let comes_after = after.is_none_or(|after| key < after);
+        if comes_after && slot.state != SlotState::Settled && filter.matches(whole, slot) {
+            keys.push(key);
         }
     }
+}
+
+fn view_at(window: &Window, seq: u64) -> Option<View> {
+    let (whole, slot) = window.at(seq)?;
+    Some(view_of(whole, slot))
 }
 
 fn view_of(whole: &Whole, slot: &Slot) -> View {

@@ -26,13 +26,13 @@ use crate::{Delivery, Item, Lease, LeasedDelivery, Message};
 /// Fresh deliveries per domain; more get their rows at once.
 const PER_DOMAIN_MAX: usize = 10_000;
 /// Fresh deliveries in all.
-const TOTAL_MAX: usize = 200_000;
+const TOTAL_MAX: usize = 100_000;
 /// A fresh delivery unsettled for this long gets its row, so that a restart has little to read.
 const FRESH_FOR: Duration = Duration::from_secs(10);
 /// How finely the age of what is fresh is known: it may be taken for older by this much.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// Octets of content kept at hand for the first attempt.
-const CONTENT_MAX: u64 = 64 * 1024 * 1024;
+const CONTENT_MAX: u64 = 32 * 1024 * 1024;
 
 /// A message of the window.
 #[derive(Debug)]
@@ -169,12 +169,18 @@ impl Window {
         self.messages.get(&seq)
     }
 
-    /// The message and index of a whole delivery.
-    pub(super) fn whole_delivery(&self, id: DeliveryId) -> Option<(&Whole, usize)> {
+    /// The message of a whole delivery.
+    pub(super) fn whole_delivery(&self, id: DeliveryId) -> Option<&Whole> {
         match self.places.get(&id)? {
-            Place::Whole { seq, index } => Some((self.messages.get(seq)?, *index)),
+            Place::Whole { seq, .. } => self.messages.get(seq),
             Place::Row(_) => None,
         }
+    }
+
+    /// The whole delivery with this number.
+    pub(super) fn at(&self, seq: u64) -> Option<(&Whole, &Slot)> {
+        let (first, whole) = self.messages.range(..=seq).next_back()?;
+        Some((whole, whole.slots.get(usize::try_from(seq - first).ok()?)?))
     }
 
     /// Messages with a sequence below `before`, newest first.
@@ -336,6 +342,15 @@ impl Window {
             _ => None,
         };
         self.places.iter().filter_map(over).collect()
+    }
+
+    /// Lets every lease on a row last longer: the wall clock was set forward by so much.
+    pub(super) fn extend_leases(&mut self, by: Duration) {
+        for place in self.places.values_mut() {
+            if let Place::Row(row) = place {
+                row.until = row.until + by;
+            }
+        }
     }
 
     /// Keeps the waiting deliveries of a message from being leased while its transaction runs.

@@ -60,6 +60,16 @@ impl Base {
         }
     }
 
+    /// The word for it in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Deferred => "deferred",
+            Self::Scheduled => "scheduled",
+            Self::Held => "held",
+        }
+    }
+
     /// What a state asked for is on the disk; nothing for those that are not.
     pub(super) fn of(state: State) -> Option<Self> {
         Self::ALL.into_iter().find(|base| base.shown() == state)

@@ -1,6 +1,6 @@
 //! What retention no longer wants, and what nobody refers to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use mail::Timestamp;
 use rusqlite::{Connection, params};
@@ -19,6 +19,8 @@ use crate::{SpoolError, content::Place};
 const KEYS_STEP: i64 = 5_000;
 /// Captured messages forgotten in one transaction.
 const CAPTURED_STEP: i64 = 500;
+/// More than this between two sweeps is taken for a step of the clock.
+const CLOCK_STEP: Duration = Duration::from_secs(60 * 60);
 /// Names of files looked up together.
 const NAMES_STEP: usize = 500;
 
@@ -30,15 +32,26 @@ impl Committer {
         captured_max: u64,
         batch: &mut Batch,
     ) -> Result<bool, Failure> {
+        self.end_leases(now, batch)?;
+        let sql = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires <= ?1 LIMIT ?2)";
+        let keys = self.connection.prepare_cached(sql)?.execute(params![micros(now), KEYS_STEP])?;
+        let captured = self.forget_captured(captured_max, batch)?;
+        Ok(i64::try_from(keys).unwrap_or(0) == KEYS_STEP || captured == CAPTURED_STEP)
+    }
+
+    /// Ends leases whose time is over. A wall clock that was set forward ends none: their attempts go on.
+    fn end_leases(&mut self, now: Timestamp, batch: &mut Batch) -> Result<(), Failure> {
+        let before = self.swept.replace(now);
+        let passed = before.map_or(Duration::ZERO, |before| now.since(before));
+        if passed > CLOCK_STEP {
+            self.shared.window().extend_leases(passed);
+        }
         let overdue = self.shared.window().overdue(now);
         for lease in overdue {
             tracing::warn!(delivery = %lease.delivery, "a lease ended without a settlement; the delivery is tried again");
             self.park(lease, now, batch)?;
         }
-        let sql = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires <= ?1 LIMIT ?2)";
-        let keys = self.connection.prepare_cached(sql)?.execute(params![micros(now), KEYS_STEP])?;
-        let captured = self.forget_captured(captured_max, batch)?;
-        Ok(i64::try_from(keys).unwrap_or(0) == KEYS_STEP || captured == CAPTURED_STEP)
+        Ok(())
     }
 
     fn forget_captured(&mut self, keep: u64, batch: &mut Batch) -> Result<i64, Failure> {

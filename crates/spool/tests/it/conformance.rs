@@ -374,6 +374,7 @@ async fn taken_ids_are_refused(spool: &dyn Spool) {
     let mut twice = message(at(0), &["a@b.example", "b@b.example"]);
     twice.deliveries[1].id = twice.deliveries[0].id;
     assert!(commit(spool, b"x", twice, at(1)).await.is_err());
+    assert!(commit(spool, b"x", message(at(0), &[]), at(1)).await.is_err(), "nobody to send it to");
     assert_eq!(read(spool, again.id).await, vec![b'x'; 100_000], "the first one's content is untouched");
     send(spool, at(2), &["a@b.example"]).await;
 }

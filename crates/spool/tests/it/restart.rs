@@ -227,6 +227,30 @@ async fn leases_end_by_themselves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn g5_a_clock_that_jumps_a_year_ends_no_lease_and_loses_nothing() {
+    const YEAR: i64 = 365 * 86_400;
+    for jump in [YEAR, -YEAR] {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = open(directory.path(), at(0));
+        for n in 0..10 {
+            send(spool.as_ref(), at(0), &[&format!("a{n}@x.example")]).await;
+        }
+        let leased = lease(spool.as_ref(), 5, at(0)).await;
+        settle(spool.as_ref(), &leased[0], Verdict::Retry(deferred(), at(600)), at(1)).await;
+        spool.sweep(at(20)).await.unwrap();
+        let then = |seconds: i64| at(jump + seconds);
+        spool.sweep(then(30)).await.unwrap();
+        send(spool.as_ref(), then(31), &["late@x.example"]).await;
+        for one in &leased[1..] {
+            settle(spool.as_ref(), one, Verdict::Done(delivered()), then(32)).await;
+        }
+        // What a step back leaves waiting for a year is tried at the word of whoever noticed the step.
+        spool.update(&Filter::default(), &Update::Retry, then(33)).await.unwrap();
+        assert_eq!(lease_all(spool.as_ref(), then(33)).await.len(), 7, "{jump}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_event_in_the_outbox_can_be_read() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path(), at(0));
