@@ -110,12 +110,14 @@ impl ReplyReader {
     }
 
     fn whole_line(&mut self, line: &[u8]) -> Result<bool, Malformed> {
+        // Cut before the CR is looked for, so that a line that came in pieces is cut in the same place.
+        let line = line.get(..LINE_KEPT).unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let (code, last) = code_of(line).ok_or_else(|| Malformed::NoCode(shown(line)))?;
         if self.ends.len() == LINES_MAX {
             return Err(Malformed::Lines);
         }
-        let room = REPLY_KEPT.saturating_sub(self.kept.len()).min(LINE_KEPT);
+        let room = REPLY_KEPT.saturating_sub(self.kept.len());
         self.kept.extend_from_slice(line.get(..room).unwrap_or(line));
         self.ends.push(self.kept.len());
         self.code = code;
@@ -236,6 +238,10 @@ mod tests {
         let replies = read_all(&[long.as_bytes()]).unwrap();
         assert_eq!(replies[0].lines[0].len(), LINE_KEPT - 4);
         assert_eq!(replies, read_all(&long.as_bytes().chunks(7).collect::<Vec<_>>()).unwrap());
+        // Found by fuzzing: a CR that becomes the last octet because the line is cut behind it.
+        let long = format!("220 {}\rx\r\n", "x".repeat(LINE_KEPT - 5));
+        let (left, right) = long.as_bytes().split_at(10);
+        assert_eq!(read_all(&[long.as_bytes()]), read_all(&[left, right]));
         let lines = "220-x\r\n".repeat(LINES_MAX);
         assert_eq!(read_all(&[lines.as_bytes(), b"220 x\r\n"]), Err(Malformed::Lines));
 

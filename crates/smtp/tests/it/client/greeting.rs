@@ -194,6 +194,22 @@ fn b2_what_was_offered_before_starttls_is_forgotten() {
          = <b@x.example> refused at mail 550 5.7.1 No
          = done, reusable",
     );
+    // HELO offers nothing, so nothing is used.
+    check(
+        "~ STARTTLS PIPELINING CHUNKING SIZE
+         C: STARTTLS
+         S: 220 Go
+         T
+         C: EHLO client.example
+         S: 502 What?
+         C: HELO client.example
+         S: 250 Hello
+         mail <a@x.example> <b@x.example> \"Hi\\r\\n\"
+         C: MAIL FROM:<a@x.example>
+         S: 550 5.7.1 No
+         = <b@x.example> refused at mail 550 5.7.1 No
+         = done, reusable",
+    );
 }
 
 #[test]
