@@ -4,11 +4,16 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{ANSWER_MAX, AnswerLine, RequestLine, VERSION, socket};
+
+/// How often, and how many times, a server that has the directory but does not listen yet is tried.
+const START_POLL: Duration = Duration::from_millis(50);
+const START_POLLS: u32 = 200;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +34,7 @@ pub(crate) enum ControlError {
 
 /// Asks the server of a directory, and waits for as long as it takes.
 pub(crate) fn ask<R: Serialize, A: DeserializeOwned>(data_dir: &Path, request: R) -> Result<A, ControlError> {
-    let mut stream = connect(data_dir)?;
+    let mut stream = connect_patiently(data_dir)?;
     let broken = |error: io::Error| ControlError::BrokenOff(error.to_string());
     let mut line = serde_json::to_vec(&RequestLine { version: VERSION, request })
         .map_err(|error| ControlError::BrokenOff(error.to_string()))?;
@@ -45,6 +50,27 @@ pub(crate) fn ask<R: Serialize, A: DeserializeOwned>(data_dir: &Path, request: R
         Ok(AnswerLine::Failed(why)) => Err(ControlError::Refused(why)),
         Err(error) => Err(ControlError::BrokenOff(format!("its answer cannot be read: {error}"))),
     }
+}
+
+/// Connects; a server that is just starting, which has the directory's lock already, gets ten seconds to listen.
+fn connect_patiently(data_dir: &Path) -> Result<UnixStream, ControlError> {
+    for _ in 0..START_POLLS {
+        match connect(data_dir) {
+            Err(ControlError::NotRunning(_)) if is_held(data_dir) => pause(START_POLL),
+            other => return other,
+        }
+    }
+    connect(data_dir)
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command that waits for a starting server has nothing else to do")]
+fn pause(wait: Duration) {
+    std::thread::sleep(wait);
+}
+
+/// Whether a process has the directory.
+fn is_held(data_dir: &Path) -> bool {
+    data_dir.join("lock").exists() && matches!(spool::Lock::take(data_dir), Err(spool::SpoolError::InUse(_)))
 }
 
 fn connect(data_dir: &Path) -> Result<UnixStream, ControlError> {
