@@ -1,6 +1,6 @@
 //! From the spool into the schedule: leases, plans, offers. One task; it sleeps until there is something to lease.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, pin::pin, sync::Arc, time::{Duration, Instant}};
 
 use mail::{FailureClass, FailureKind, Outcome, Refusal, Reply, Stage, Timestamp};
 use net::tasks::Tasks;
@@ -181,7 +181,7 @@ fn plan_item(shared: &Arc<Shared>, settings: &Settings, item: Item, now: Timesta
     let attempt = Attempt::local(now);
     shared.capture(&message, std::mem::take(&mut sorted.captured));
     shared.conclude(&message, std::mem::take(&mut sorted.rejected), &attempt);
-    sorted.into_jobs(&message, settings.limits.recipients.max(1), jobs);
+    sorted.into_jobs(&message, settings.limits.recipients.max(1), shared.now(), jobs);
 }
 
 fn captured() -> Outcome {
@@ -227,14 +227,21 @@ impl Sorted {
         }
     }
 
-    fn into_jobs(self, message: &Arc<Message>, recipients_max: usize, jobs: &mut Vec<(Destination, Job)>) {
+    fn into_jobs(
+        self,
+        message: &Arc<Message>,
+        recipients_max: usize,
+        leased: Instant,
+        jobs: &mut Vec<(Destination, Job)>,
+    ) {
+        let job = |deliveries| Job { message: Arc::clone(message), deliveries, leased };
         for (destination, mut rest) in self.groups {
             while rest.len() > recipients_max {
                 let later = rest.split_off(recipients_max);
-                jobs.push((destination.clone(), Job { message: Arc::clone(message), deliveries: rest }));
+                jobs.push((destination.clone(), job(rest)));
                 rest = later;
             }
-            jobs.push((destination, Job { message: Arc::clone(message), deliveries: rest }));
+            jobs.push((destination, job(rest)));
         }
     }
 }

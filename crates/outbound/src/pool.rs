@@ -1,7 +1,7 @@
 //! Workers: one for each connection. It takes jobs from its lane until there are none, waits a while with the connection
 //! kept, and leaves. Nobody hands it anything and it waits for nobody but its server.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use mail::{FailureClass, FailureKind, ForwardPath, Outcome, Refusal, Reply, Stage};
 use net::tasks::Tasks;
@@ -22,6 +22,8 @@ use crate::{
 
 /// Jobs concluded in a row before others get a turn.
 const CONCLUDED_AT_ONCE: usize = 64;
+/// How old a lease may be when its attempt begins. The spool's leases last two hours; no conversation takes the other one.
+const LEASE_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs one worker to its end.
 pub(crate) async fn run(shared: Arc<Shared>, lane: LaneId, destination: Destination, tasks: Tasks) {
@@ -130,8 +132,24 @@ impl Worker {
         connection.conversation.quit().await;
     }
 
+    /// The next job. One whose lease is old goes back: another might have got it by the time it is settled.
     fn take(&self) -> Take {
-        self.shared.schedule().take(self.lane, self.name, self.served, || Arc::clone(&self.waker))
+        loop {
+            let take = self.shared.schedule().take(self.lane, self.name, self.served, || Arc::clone(&self.waker));
+            match take {
+                Take::Job(job) if self.shared.now().saturating_duration_since(job.leased) > LEASE_AGE_MAX => {
+                    self.park(job);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn park(&self, job: Job) {
+        let now = self.shared.parts.clock.now();
+        for LeasedDelivery { lease, .. } in job.deliveries {
+            self.shared.settler.push_parked(Some(self.lane), lease, now);
+        }
     }
 
     /// A job is behind us. Rests when settling does not keep up.
@@ -172,7 +190,7 @@ impl Worker {
         }
         if let Some(max) = recipients_max.filter(|max| *max < job.deliveries.len()) {
             let rest = job.deliveries.split_off(max);
-            self.give_back(Job { message: Arc::clone(&job.message), deliveries: rest });
+            self.give_back(Job { message: Arc::clone(&job.message), deliveries: rest, leased: job.leased });
         }
         let began = self.shared.parts.clock.now();
         let content = match self.content(&job).await {
@@ -276,17 +294,15 @@ impl Worker {
         let attempt = self.attempt(connection, began, failed);
         self.shared.conclude(&job.message, outcomes, &attempt);
         if !later.is_empty() {
-            self.give_back(Job { message: job.message, deliveries: later });
+            self.give_back(Job { message: job.message, deliveries: later, leased: job.leased });
         }
         kept
     }
 
     fn give_back(&self, job: Job) {
-        let now = self.shared.parts.clock.now();
         let refused = self.shared.schedule().give_back(self.lane, job);
-        let leases = refused.into_iter().flat_map(|job| job.deliveries);
-        for LeasedDelivery { lease, .. } in leases {
-            self.shared.settler.push_parked(Some(self.lane), lease, now);
+        if let Some(job) = refused {
+            self.park(job);
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct Job {
     pub message: Arc<Message>,
     /// The deliveries, at least one, at most `limits.recipients`.
     pub deliveries: Vec<LeasedDelivery>,
+    /// When they were leased.
+    pub leased: Instant,
 }
 
 /// A lane's name. Never used twice.
@@ -171,9 +173,9 @@ impl<W> Schedule<W> {
         lane.held += count;
         *held += count;
         lane.waiting.push_back(job);
-        let idle = lane.idle.pop();
+        let idle = lane.wake();
         self.consider(id, now);
-        Offered::Queued(idle.map(|(_, waker)| waker))
+        Offered::Queued(idle)
     }
 
     /// The lane that a new connection is to be opened for, if any; the caller starts a worker that ends with
@@ -237,6 +239,7 @@ impl<W> Schedule<W> {
     pub fn take(&mut self, id: LaneId, worker: u64, served: u32, waker: impl FnOnce() -> W) -> Take {
         let others_wait = !self.wanting.is_empty() && self.connections >= self.limits.connections_total;
         let Some(lane) = self.lanes.get_mut(&id).filter(|_| !self.closed) else { return Take::Close };
+        lane.woken.retain(|woken| *woken != worker);
         if served >= self.limits.messages || (others_wait && served >= TURN) {
             return Take::Close;
         }
@@ -260,6 +263,7 @@ impl<W> Schedule<W> {
     /// An idle worker has waited long enough. False when a job came for it in this moment: it should take again.
     pub fn leave(&mut self, id: LaneId, worker: u64) -> bool {
         let Some(lane) = self.lanes.get_mut(&id) else { return true };
+        lane.woken.retain(|woken| *woken != worker);
         let place = lane.idle.iter().position(|(idle, _)| *idle == worker);
         place.map(|place| lane.idle.remove(place)).is_some() || lane.waiting.is_empty()
     }
@@ -280,10 +284,10 @@ impl<W> Schedule<W> {
         self.connections -= 1;
         let lane = self.lanes.get_mut(&id)?;
         lane.open -= 1;
-        let idle = if lane.waiting.is_empty() { None } else { lane.idle.pop() };
+        let idle = if lane.waiting.is_empty() { None } else { lane.wake() };
         self.consider(id, now);
         self.forget_if_empty(id, now);
-        idle.map(|(_, waker)| waker)
+        idle
     }
 
     /// A connection was given up before it was ready, because all is ending.
@@ -388,7 +392,7 @@ impl<W> Schedule<W> {
             return Vec::new();
         }
         let needed = self.wanting.len();
-        self.lanes.values_mut().filter_map(|lane| lane.idle.pop()).take(needed).map(|(_, waker)| waker).collect()
+        self.lanes.values_mut().filter_map(Lane::wake).take(needed).collect()
     }
 
     fn lane_of(&mut self, destination: &Destination) -> LaneId {

@@ -22,6 +22,8 @@ pub(super) struct Lane<W> {
     pub(super) open: usize,
     /// Workers that wait here with a connection kept; the last one that came is woken first, so that spare ones leave.
     pub(super) idle: Vec<(u64, W)>,
+    /// Workers that were woken and have not come for their job yet.
+    pub(super) woken: Vec<u64>,
     /// Connections that the destination is thought to bear.
     pub(super) connections_max: usize,
     /// No further connection before this time.
@@ -44,6 +46,7 @@ impl<W> Lane<W> {
             opening: 0,
             open: 0,
             idle: Vec::new(),
+            woken: Vec::new(),
             connections_max: CONNECTIONS_AT_FIRST.min(limits.connections),
             growth_after: None,
             failures: 0,
@@ -70,11 +73,18 @@ impl<W> Lane<W> {
     pub(super) fn wants_connection(&self, limits: &Limits, now: Instant) -> bool {
         let connections = self.open + self.opening;
         let may_grow = connections == 0 || self.growth_after.is_none_or(|after| now >= after);
-        let backlog = if connections < CONNECTIONS_AT_FIRST { self.opening } else { connections };
+        let backlog = if connections < CONNECTIONS_AT_FIRST { self.opening + self.woken.len() } else { connections };
         self.waiting.len() > backlog
             && connections < self.connections_max.min(limits.connections)
             && may_grow
             && self.suspension(now).is_none()
+    }
+
+    /// Takes out an idle worker, to be woken for a job.
+    pub(super) fn wake(&mut self) -> Option<W> {
+        let (worker, waker) = self.idle.pop()?;
+        self.woken.push(worker);
+        Some(waker)
     }
 
     /// Notes whose job found no room.

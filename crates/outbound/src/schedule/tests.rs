@@ -30,7 +30,7 @@ fn job(number: u64, recipients: usize, domain: &str) -> Job {
         let delivery = Delivery { id, recipient, original: None, attempts: 0, forced_route: None };
         LeasedDelivery { lease: Lease { delivery: id, fence: 1 }, delivery: Arc::new(delivery) }
     };
-    Job { message: Arc::new(message), deliveries: (0..recipients).map(leased).collect() }
+    Job { message: Arc::new(message), deliveries: (0..recipients).map(leased).collect(), leased: instant(Duration::ZERO) }
 }
 
 fn refusal() -> Refusal {
