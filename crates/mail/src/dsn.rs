@@ -15,6 +15,8 @@ use crate::{FailureClass, Mailbox, Refusal, Timestamp, header::Header};
 const HEADER_MAX: usize = 16 * 1024;
 /// Characters of a remote reply that are quoted.
 const REPLY_MAX: usize = 1_000;
+/// Octets of a host's name that are quoted (RFC 1035 §2.3.4).
+const HOST_MAX: usize = 255;
 /// Recipients named in one notification; a transaction has no more.
 const RECIPIENTS_MAX: usize = 1_000;
 
@@ -142,7 +144,7 @@ fn status(failure: &Failure<'_>) -> String {
 /// The name in `mx.example.net [192.0.2.1]`.
 fn host_name(refusal: &Refusal) -> Option<String> {
     let name = refusal.host.split(' ').next().filter(|name| !name.is_empty())?;
-    Some(encode::printable(name, REPLY_MAX))
+    Some(encode::printable(name, HOST_MAX))
 }
 
 /// The header section of the message, at most [`HEADER_MAX`] octets and whole lines.

@@ -46,6 +46,15 @@ fn one_unknown_user() {
     insta::assert_snapshot!(write(&[failure], ORIGINAL));
 }
 
+/// Found by fuzzing.
+#[test]
+fn a_host_without_end_makes_no_line_without_end() {
+    let (recipient, mut refusal) = (mailbox("bob@b.example"), unknown_user());
+    refusal.host = "x".repeat(5000);
+    let failure = Failure { recipient: &recipient, original: None, refusal: &refusal, attempts: 1, expired: false };
+    assert!(write(&[failure], ORIGINAL).lines().all(|line| line.len() <= crate::header::LINE_MAX));
+}
+
 #[test]
 fn two_that_expired_one_of_them_through_an_alias() {
     let (first, second, alias) = (mailbox("bob@b.example"), mailbox("carol@c.example"), mailbox("team@ours.example"));
