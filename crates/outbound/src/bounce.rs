@@ -40,7 +40,13 @@ impl GivenUp {
 
 impl Bounce {
     /// The submission, or nothing when the message has no sender to tell. `random` makes boundary and Message-ID.
-    pub(crate) fn submission(&self, hostname: &str, header: &[u8], random: [u8; 16], now: Timestamp) -> Option<Submission> {
+    pub(crate) fn submission(
+        &self,
+        hostname: &str,
+        header: &[u8],
+        random: [u8; 16],
+        now: Timestamp,
+    ) -> Option<Submission> {
         let to = self.message.envelope.reverse_path.mailbox()?;
         let random = u128::from_be_bytes(random);
         let failures: Vec<Failure<'_>> = self.given_up.iter().map(GivenUp::failure).collect();
@@ -67,7 +73,8 @@ impl Bounce {
     /// The same for the same deliveries failing together: after a crash between the notification and its settling, the
     /// attempt is repeated and the notification is not.
     fn key(&self) -> String {
-        let ids = self.given_up.iter().map(|one| u128::from_be_bytes(DeliveryId::to_bytes(one.settlement.lease.delivery)));
+        let ids =
+            self.given_up.iter().map(|one| u128::from_be_bytes(DeliveryId::to_bytes(one.settlement.lease.delivery)));
         let all = ids.fold(0, |all, id| all ^ id);
         format!("dsn:{}:{}:{all:032x}", self.message.id, self.given_up.len())
     }
@@ -134,7 +141,12 @@ mod tests {
     }
 
     fn submit(sender: &str, deliveries: &[u8]) -> Option<Submission> {
-        bounce(sender, deliveries).submission("mx.ours.example", b"Subject: x\r\n\r\n", [7; 16], Timestamp::from_secs(1))
+        bounce(sender, deliveries).submission(
+            "mx.ours.example",
+            b"Subject: x\r\n\r\n",
+            [7; 16],
+            Timestamp::from_secs(1),
+        )
     }
 
     #[test]

@@ -81,7 +81,8 @@ fn is_busy(stage: Stage, reply: &Reply) -> bool {
 /// Whether a reply to RCPT says that this transaction has recipients enough, and the rest may come in the next one.
 pub fn is_too_many_recipients(reply: &Reply) -> bool {
     let enhanced = reply.enhanced.map(|code| (code.subject, code.detail));
-    is_busy(Stage::Rcpt, reply) || (reply.code == 452 && (enhanced == Some((5, 3)) || text_of(reply).contains("too many recipients")))
+    is_busy(Stage::Rcpt, reply)
+        || (reply.code == 452 && (enhanced == Some((5, 3)) || text_of(reply).contains("too many recipients")))
 }
 
 fn text_of(reply: &Reply) -> String {
@@ -95,11 +96,7 @@ fn class(stage: Stage, reply: &Reply) -> FailureClass {
     let text = text_of(reply);
     let by_words = || WORDS.iter().find(|(words, _)| text.contains(words)).map(|(_, class)| *class);
     // 4.7.1 and 5.7.1 say only "policy": words say more.
-    reply
-        .enhanced
-        .and_then(|code| by_enhanced(stage, code))
-        .or_else(by_words)
-        .unwrap_or_else(|| by_stage(stage, reply))
+    reply.enhanced.and_then(|code| by_enhanced(stage, code)).or_else(by_words).unwrap_or_else(|| by_stage(stage, reply))
 }
 
 fn by_enhanced(stage: Stage, code: EnhancedCode) -> Option<FailureClass> {

@@ -212,7 +212,8 @@ impl Conversation {
         let Some(stream) = self.stream.take() else {
             return self.session.handle_eof(self.clock.instant());
         };
-        let shaken = self.clock.timeout(handshake.wait, stream.start_tls_client(handshake.client, handshake.name)).await;
+        let shaken =
+            self.clock.timeout(handshake.wait, stream.start_tls_client(handshake.client, handshake.name)).await;
         let now = self.clock.instant();
         match shaken {
             Ok(Ok(stream)) => {
@@ -223,7 +224,7 @@ impl Conversation {
                     None => self.session.handle_tls_failed("no TLS after the handshake", now),
                 }
             }
-            Ok(Err(error)) => self.session.handle_tls_failed(&error.to_string(), now),
+            Ok(Err(error)) => self.session.handle_tls_failed(error.to_string(), now),
             Err(_) => self.session.handle_tls_failed("no end of the TLS handshake in time", now),
         }
     }

@@ -261,7 +261,10 @@ impl Shared {
         };
         if self.parts.clock.timeout_at(deadline, all_ended).await.is_err() {
             let connections = self.schedule().connections();
-            tracing::warn!(connections, "transactions in flight were given up: they will be tried again after the restart");
+            tracing::warn!(
+                connections,
+                "transactions in flight were given up: they will be tried again after the restart"
+            );
         }
     }
 }

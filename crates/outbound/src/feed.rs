@@ -1,6 +1,11 @@
 //! From the spool into the schedule: leases, plans, offers. One task; it sleeps until there is something to lease.
 
-use std::{collections::HashMap, pin::pin, sync::Arc, time::{Duration, Instant}};
+use std::{
+    collections::{BTreeMap, HashMap},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mail::{FailureClass, FailureKind, Outcome, Refusal, Reply, Stage, Timestamp};
 use net::tasks::Tasks;
@@ -54,9 +59,7 @@ pub(crate) async fn run(shared: &Arc<Shared>, tasks: &Tasks) {
             continue;
         };
         // A refused lease leaves a call pending that would end every wait at once.
-        let ready = async {
-            if is_refused { std::future::pending().await } else { shared.parts.spool.ready().await }
-        };
+        let ready = async { if is_refused { std::future::pending().await } else { shared.parts.spool.ready().await } };
         tokio::select! {
             () = &mut cancelled => return,
             () = ready => {}
@@ -114,23 +117,29 @@ async fn take_in(shared: &Arc<Shared>, tasks: &Tasks, items: Vec<Item>, now: Tim
     let full_leases = full.into_iter().flat_map(leases).collect::<Vec<_>>();
     let refused = full_leases.len();
     park(shared, full_leases, now + spread(shared, FULL_WAIT)).await;
-    for (job, wait) in untried {
-        park(shared, leases(job).collect(), now + spread(shared, wait)).await;
+    for (wait, leases) in untried {
+        park(shared, leases, now + spread(shared, wait)).await;
     }
     (count, refused)
 }
 
-/// Offers jobs. Returns those that found their window full, and those whose destination is left alone, with for how long.
-fn offer(shared: &Shared, jobs: Vec<(Destination, Job)>) -> (Vec<Job>, Vec<(Job, Duration)>) {
+/// Leases whose destination is left alone, by for how long.
+type Untried = BTreeMap<Duration, Vec<Lease>>;
+
+/// Offers jobs. Returns those that found their window full, and those that nobody tries now.
+fn offer(shared: &Shared, jobs: Vec<(Destination, Job)>) -> (Vec<Job>, Untried) {
     let now = shared.now();
-    let (mut full, mut untried, mut wakers) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut full, mut untried, mut wakers) = (Vec::new(), Untried::new(), Vec::new());
     {
         let mut schedule = shared.schedule();
         for (destination, job) in jobs {
             match schedule.offer(&destination, job, now) {
                 Offered::Queued(waker) => wakers.extend(waker),
                 Offered::Full(job) => full.push(job),
-                Offered::Suspended(job, suspension) => untried.push((job, suspension.until.saturating_duration_since(now))),
+                Offered::Suspended(job, suspension) => {
+                    let wait = suspension.until.saturating_duration_since(now);
+                    untried.entry(wait).or_default().extend(leases(job));
+                }
             }
         }
     }
@@ -162,7 +171,13 @@ pub(crate) async fn park(shared: &Shared, leases: Vec<Lease>, due: Timestamp) {
 }
 
 /// Plans the deliveries of one message: some are concluded at once, the others become jobs.
-fn plan_item(shared: &Arc<Shared>, settings: &Settings, item: Item, now: Timestamp, jobs: &mut Vec<(Destination, Job)>) {
+fn plan_item(
+    shared: &Arc<Shared>,
+    settings: &Settings,
+    item: Item,
+    now: Timestamp,
+    jobs: &mut Vec<(Destination, Job)>,
+) {
     let domains = &shared.parts.domains;
     let is_local = |domain: &mail::Domain| domains.is_local(domain);
     let facts = Facts { routes: &settings.routes, mx_tls: settings.mx_tls, is_local: &is_local };
@@ -185,7 +200,10 @@ fn plan_item(shared: &Arc<Shared>, settings: &Settings, item: Item, now: Timesta
 }
 
 fn captured() -> Outcome {
-    Outcome::Delivered { host: "capture".into(), reply: Reply::with(250, (2, 0, 0), "kept to be looked at; nothing was sent") }
+    Outcome::Delivered {
+        host: "capture".into(),
+        reply: Reply::with(250, (2, 0, 0), "kept to be looked at; nothing was sent"),
+    }
 }
 
 fn rejected(reply: Reply) -> Outcome {
@@ -216,7 +234,8 @@ impl Sorted {
             return;
         }
         if self.places.is_empty() {
-            self.places.extend(self.groups.iter().enumerate().map(|(place, (destination, _))| (destination.clone(), place)));
+            self.places
+                .extend(self.groups.iter().enumerate().map(|(place, (destination, _))| (destination.clone(), place)));
         }
         match self.places.get(&destination).and_then(|place| self.groups.get_mut(*place)) {
             Some((_, group)) => group.push(leased),

@@ -108,16 +108,8 @@ impl Writing {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&tmp, &temporary, flags, Mode::from_raw_mode(LETTER_MODE))
             .map_err(|errno| MaildirError::new(format!("creating a file in {shown}/tmp"), errno))?;
-        let mut writing = Self {
-            file: File::from(file),
-            tmp,
-            new,
-            temporary,
-            name,
-            shown,
-            pending_cr: false,
-            is_finished: false,
-        };
+        let mut writing =
+            Self { file: File::from(file), tmp, new, temporary, name, shown, pending_cr: false, is_finished: false };
         writing.write(delivery_fields(letter).as_bytes())?;
         Ok(writing)
     }
@@ -147,7 +139,8 @@ impl Writing {
             self.file.write_all(b"\r").map_err(|error| self.error("writing to", &error))?;
         }
         self.file.sync_all().map_err(|error| self.error("syncing", &error))?;
-        let renamed = rustix::fs::renameat_with(&self.tmp, &self.temporary, &self.new, &self.name, RenameFlags::NOREPLACE);
+        let renamed =
+            rustix::fs::renameat_with(&self.tmp, &self.temporary, &self.new, &self.name, RenameFlags::NOREPLACE);
         let renamed = match renamed {
             // Some file systems can't refuse to replace. The name is this delivery's own.
             Err(Errno::INVAL | Errno::NOSYS) => rustix::fs::renameat(&self.tmp, &self.temporary, &self.new, &self.name),

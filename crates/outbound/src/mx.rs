@@ -73,14 +73,7 @@ impl Ladder {
     }
 
     fn empty(domain: String) -> Self {
-        Self {
-            domain,
-            rungs: VecDeque::new(),
-            looped: false,
-            temporary: None,
-            forbidden: None,
-            hosts_left: HOSTS_MAX,
-        }
+        Self { domain, rungs: VecDeque::new(), looped: false, temporary: None, forbidden: None, hosts_left: HOSTS_MAX }
     }
 
     fn fill(&mut self, mut exchanges: Vec<Exchange>, own: &Own, chance: &Chance) -> Result<(), Refusal> {
@@ -143,10 +136,12 @@ impl Ladder {
                 self.forbidden.get_or_insert((host.clone(), *bad));
             }
             let usable = addresses.into_iter().filter(|address| !is_forbidden(*address)).collect();
-            hops.extend(interleave(usable).into_iter().take(HOST_ADDRESSES_MAX).map(|address| Hop {
-                host: host.clone(),
-                address: SocketAddr::new(address, port),
-            }));
+            hops.extend(
+                interleave(usable)
+                    .into_iter()
+                    .take(HOST_ADDRESSES_MAX)
+                    .map(|address| Hop { host: host.clone(), address: SocketAddr::new(address, port) }),
+            );
         }
         hops
     }
@@ -160,7 +155,8 @@ impl Ladder {
             return looped(&self.domain);
         }
         if let Some((host, address)) = &self.forbidden {
-            let text = format!("mail for {} would go to {host} [{address}], an address that no mail is sent to", self.domain);
+            let text =
+                format!("mail for {} would go to {host} [{address}], an address that no mail is sent to", self.domain);
             return hard(Stage::Dns, FailureClass::BadDomain, Reply::with(550, (5, 4, 4), text));
         }
         let text = format!("none of the mail hosts of {} has an address", self.domain);
@@ -355,12 +351,28 @@ mod tests {
         check("10 d.example", &[("d.example", "2001:db8:1::1")], Err("554 5.4.6"));
         check("10 d.example", &[("d.example", "::ffff:203.0.113.1")], Err("554 5.4.6"));
         check("10 d.example, 10 a.example, 20 c.example", &[("d.example", "203.0.113.1"), A, C], Err("554 5.4.6"));
-        check("5 a.example, 10 d.example, 20 c.example", &[("d.example", "203.0.113.1"), A, C], Ok(&["a.example [192.0.2.1]"]));
+        check(
+            "5 a.example, 10 d.example, 20 c.example",
+            &[("d.example", "203.0.113.1"), A, C],
+            Ok(&["a.example [192.0.2.1]"]),
+        );
     }
 
     #[test]
     fn this_machine_nobody_and_everybody_are_no_mail_hosts() {
-        for bad in ["127.0.0.1", "127.8.8.8", "0.0.0.0", "0.1.2.3", "::1", "::", "255.255.255.255", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1"] {
+        for bad in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::1",
+            "::",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "::127.0.0.1",
+        ] {
             check("10 d.example", &[("d.example", bad)], Err("550 5.4.4"));
             check("10 d.example, 20 a.example", &[("d.example", bad), A], Ok(&["a.example [192.0.2.1]"]));
             assert!(literal(bad.parse().unwrap(), 25, &own()).is_err(), "{bad}");
@@ -383,8 +395,7 @@ mod tests {
         let mut firsts = std::collections::HashSet::new();
         for seed in 0..50 {
             let answer = exchanges("10 a.example, 10 b.example, 10 c.example");
-            let mut ladder =
-                Ladder::new(&"x.example".parse().unwrap(), answer, &own(), &Chance::seeded(seed)).unwrap();
+            let mut ladder = Ladder::new(&"x.example".parse().unwrap(), answer, &own(), &Chance::seeded(seed)).unwrap();
             let hosts = ladder.next_hosts().unwrap();
             assert_eq!(hosts.len(), 3);
             firsts.insert(hosts[0].clone());
@@ -396,7 +407,8 @@ mod tests {
     fn a_hundred_hosts_are_not_all_tried() {
         let many: Vec<String> = (0..100).map(|number| format!("{number} h{number}.example")).collect();
         let mut ladder =
-            Ladder::new(&"x.example".parse().unwrap(), exchanges(&many.join(", ")), &own(), &Chance::seeded(1)).unwrap();
+            Ladder::new(&"x.example".parse().unwrap(), exchanges(&many.join(", ")), &own(), &Chance::seeded(1))
+                .unwrap();
         let tried = std::iter::from_fn(|| ladder.next_hosts()).flatten().count();
         assert_eq!(tried, HOSTS_MAX);
     }

@@ -27,7 +27,8 @@ const LEASE_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs one worker to its end.
 pub(crate) async fn run(shared: Arc<Shared>, lane: LaneId, destination: Destination, tasks: Tasks) {
-    let mut worker = Worker { name: shared.next_worker(), waker: Arc::new(Notify::new()), served: 0, lane, shared, tasks };
+    let mut worker =
+        Worker { name: shared.next_worker(), waker: Arc::new(Notify::new()), served: 0, lane, shared, tasks };
     match destination {
         Destination::Maildir => worker.serve_mailboxes().await,
         Destination::Mx { .. } | Destination::Relay(_) => worker.serve_remote(&destination).await,
@@ -97,7 +98,8 @@ impl Worker {
         let began = self.shared.parts.clock.now();
         let mut attempt = Attempt { lane: Some(self.lane), began, source: None, transcript };
         for (index, job) in jobs.into_iter().enumerate() {
-            let outcomes = job.deliveries.into_iter().map(|leased| (leased, outcome_of(blame, refusal.clone()))).collect();
+            let outcomes =
+                job.deliveries.into_iter().map(|leased| (leased, outcome_of(blame, refusal.clone()))).collect();
             self.shared.conclude(&job.message, outcomes, &attempt);
             // One conversation, one transcript: the others have the reply.
             attempt.transcript = None;
@@ -119,9 +121,7 @@ impl Worker {
                     }
                 }
                 Take::Wait => {
-                    let is_over = async {
-                        while !connection.conversation.is_over().await {}
-                    };
+                    let is_over = async { while !connection.conversation.is_over().await {} };
                     if self.wait(is_over).await {
                         break;
                     }
@@ -197,13 +197,21 @@ impl Worker {
             Ok(content) => content,
             Err(error) => {
                 tracing::error!(message = %job.message.id, %error, "the content of a message cannot be read");
-                self.conclude_all(connection, job, &classify::lost(Stage::Content, "", "the message cannot be read now"));
+                self.conclude_all(
+                    connection,
+                    job,
+                    &classify::lost(Stage::Content, "", "the message cannot be read now"),
+                );
                 return Kept::Yes;
             }
         };
         let transaction = Transaction {
             reverse_path: job.message.envelope.reverse_path.clone(),
-            recipients: job.deliveries.iter().map(|leased| ForwardPath::Mailbox(leased.delivery.recipient.clone())).collect(),
+            recipients: job
+                .deliveries
+                .iter()
+                .map(|leased| ForwardPath::Mailbox(leased.delivery.recipient.clone()))
+                .collect(),
             size: job.message.size,
             body: job.message.envelope.body,
         };
@@ -217,7 +225,11 @@ impl Worker {
                 Kept::No
             }
             Reached::Ready | Reached::Closed => {
-                self.conclude_all(connection, job, &classify::lost(Stage::Mail, &connection.host, "the connection broke"));
+                self.conclude_all(
+                    connection,
+                    job,
+                    &classify::lost(Stage::Mail, &connection.host, "the connection broke"),
+                );
                 Kept::No
             }
         }
@@ -236,7 +248,11 @@ impl Worker {
         let refusal = Refusal {
             stage: Stage::Mail,
             host: connection.host.clone(),
-            reply: Reply::with(552, (5, 3, 4), format!("the message has {size} octets, the server takes at most {limit}")),
+            reply: Reply::with(
+                552,
+                (5, 3, 4),
+                format!("the message has {size} octets, the server takes at most {limit}"),
+            ),
             from_peer: false,
             class: FailureClass::TooLarge,
             kind: FailureKind::Hard,

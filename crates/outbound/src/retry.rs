@@ -61,7 +61,7 @@ pub fn next(schedule: &[Duration], failed: Failed, frozen: bool, fraction: f64) 
     let due = failed.now + wait;
     if failed.now < failed.expires && due > failed.expires {
         // The last attempt is made when the deadline passes, not hours later.
-        return Next::At(failed.expires + wait.mul_f64(JITTER * fraction));
+        return Next::At(due.min(failed.expires + wait.mul_f64(JITTER * fraction)));
     }
     Next::At(due)
 }
@@ -100,11 +100,7 @@ impl ClockGuard {
     pub fn observe(&mut self, wall: Timestamp, instant: Instant) -> Option<Step> {
         let expected = self.wall + instant.saturating_duration_since(self.instant);
         (self.wall, self.instant) = (wall, instant);
-        let step = if wall > expected {
-            Step::Forward(wall.since(expected))
-        } else {
-            Step::Back(expected.since(wall))
-        };
+        let step = if wall > expected { Step::Forward(wall.since(expected)) } else { Step::Back(expected.since(wall)) };
         let (Step::Forward(length) | Step::Back(length)) = step;
         if length <= STEP_MAX {
             return None;
@@ -159,6 +155,8 @@ mod tests {
         check(20, 5 * DAY, 5 * DAY + 1, 0.5, Next::Expired);
         // The last wait ends at the deadline.
         check(20, 5 * DAY - 3600, 5 * DAY - 3600, 0.0, at(5 * DAY));
+        // A wait that ends a moment after the deadline is not made longer.
+        check(20, 5 * DAY - 28_799, 5 * DAY - 28_799, 0.5, at(5 * DAY + 1));
     }
 
     #[test]

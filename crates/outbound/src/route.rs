@@ -75,9 +75,9 @@ pub fn plan(recipient: &Mailbox, envelope: &Envelope, forced: Option<&str>, fact
 fn meets(route: &Route, recipient: &Mailbox, envelope: &Envelope) -> bool {
     let user = envelope.origin.user.as_ref();
     (route.recipients.is_empty() || route.recipients.iter().any(|pattern| pattern.meets(recipient)))
-        && (route.senders.is_empty() || route.senders.iter().any(|pattern| pattern.meets_sender(&envelope.reverse_path)))
-        && (route.users.is_empty()
-            || user.is_some_and(|user| route.users.iter().any(|pattern| pattern.meets(user))))
+        && (route.senders.is_empty()
+            || route.senders.iter().any(|pattern| pattern.meets_sender(&envelope.reverse_path)))
+        && (route.users.is_empty() || user.is_some_and(|user| route.users.iter().any(|pattern| pattern.meets(user))))
 }
 
 fn plan_target(recipient: &Mailbox, target: &Target) -> Plan {

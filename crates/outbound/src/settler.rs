@@ -68,13 +68,12 @@ impl Settler {
 
     /// Waits while too much is unsettled.
     pub(crate) async fn rest(&self) {
-        loop {
+        while self.queue().settlements.len() > WAITING_MAX {
             let mut emptied = pin!(self.emptied.notified());
             emptied.as_mut().enable();
-            if self.queue().settlements.len() <= WAITING_MAX {
-                return;
+            if self.queue().settlements.len() > WAITING_MAX {
+                emptied.await;
             }
-            emptied.await;
         }
     }
 
@@ -108,10 +107,14 @@ impl Settler {
         }
     }
 
+    /// Gives leases back, those with the same due time at once.
     async fn park(&self, shared: &Shared, parked: Vec<(Option<LaneId>, Lease, Timestamp)>) {
-        for (lane, lease, due) in parked {
-            feed::park(shared, vec![lease], due).await;
-            finished(shared, lane, 1);
+        for same in parked.chunk_by(|(_, _, one), (_, _, other)| one == other) {
+            let due = same.first().map(|(_, _, due)| *due).unwrap_or_default();
+            feed::park(shared, same.iter().map(|(_, lease, _)| *lease).collect(), due).await;
+            for (lane, ..) in same {
+                finished(shared, *lane, 1);
+            }
         }
     }
 

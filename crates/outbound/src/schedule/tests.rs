@@ -1,6 +1,9 @@
 use std::{collections::HashMap, net::IpAddr};
 
-use mail::{Body, DeliveryId, Domain, Envelope, FailureClass, FailureKind, MessageId, Origin, Reply, ReversePath, Stage, Timestamp};
+use mail::{
+    Body, DeliveryId, Domain, Envelope, FailureClass, FailureKind, MessageId, Origin, Reply, ReversePath, Stage,
+    Timestamp,
+};
 use proptest::prelude::*;
 use spool::{Delivery, Lease};
 
@@ -30,7 +33,11 @@ fn job(number: u64, recipients: usize, domain: &str) -> Job {
         let delivery = Delivery { id, recipient, original: None, attempts: 0, forced_route: None };
         LeasedDelivery { lease: Lease { delivery: id, fence: 1 }, delivery: Arc::new(delivery) }
     };
-    Job { message: Arc::new(message), deliveries: (0..recipients).map(leased).collect(), leased: instant(Duration::ZERO) }
+    Job {
+        message: Arc::new(message),
+        deliveries: (0..recipients).map(leased).collect(),
+        leased: instant(Duration::ZERO),
+    }
 }
 
 fn refusal() -> Refusal {

@@ -214,11 +214,8 @@ async fn a_mailbox_that_cannot_be_written_defers() {
 #[tokio::test(start_paused = true)]
 async fn routes_capture_hold_and_reject() {
     let mut world = World::new();
-    world.settings.routes = vec![
-        route("hold.example", Target::Hold),
-        route("reject.example", Target::Reject),
-        route("*", Target::Capture),
-    ];
+    world.settings.routes =
+        vec![route("hold.example", Target::Hold), route("reject.example", Target::Reject), route("*", Target::Capture)];
     world.start();
     world.send(&["a@hold.example", "b@reject.example", "c@c.example", "d@ours.example"]).await;
     assert_eq!(world.wait_for("message.held", 1).await, ["a@hold.example: held"]);

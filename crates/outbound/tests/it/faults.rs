@@ -44,7 +44,9 @@ async fn four_hundreds_at_each_stage() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_at_each_stage_defers() {
-    for (command, stage) in [("BANNER", "banner"), ("EHLO", "ehlo"), ("MAIL", "mail"), ("RCPT", "rcpt"), ("BDAT", "content")] {
+    for (command, stage) in
+        [("BANNER", "banner"), ("EHLO", "ehlo"), ("MAIL", "mail"), ("RCPT", "rcpt"), ("BDAT", "content")]
+    {
         let got = outcome_of(command, Action::Close).await;
         assert!(got[0].starts_with(&format!("b@b.example: deferred {stage} 451 4.4.2")), "{command}: {got:?}");
     }
@@ -52,9 +54,14 @@ async fn a_connection_that_breaks_at_each_stage_defers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_says_nothing_more_is_given_up() {
-    for (command, stage, text) in [("BANNER", "banner", "300 s"), ("MAIL", "mail", "300 s"), ("BDAT", "content", "600 s")] {
+    for (command, stage, text) in
+        [("BANNER", "banner", "300 s"), ("MAIL", "mail", "300 s"), ("BDAT", "content", "600 s")]
+    {
         let got = outcome_of(command, Action::Silence).await;
-        assert!(got[0].starts_with(&format!("b@b.example: deferred {stage} 451 4.4.2")) && got[0].contains(text), "{command}: {got:?}");
+        assert!(
+            got[0].starts_with(&format!("b@b.example: deferred {stage} 451 4.4.2")) && got[0].contains(text),
+            "{command}: {got:?}"
+        );
     }
 }
 

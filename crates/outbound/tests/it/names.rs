@@ -78,8 +78,15 @@ async fn domains_that_take_no_mail_bounce_at_once() {
     world.zone.add_empty("empty.example");
     world.start();
     let recipients = [
-        "a@null.example", "a@nowhere.example", "a@loop.example", "a@home.example", "a@zero.example", "a@self.example",
-        "a@empty.example", "a@[127.0.0.1]", "a@[203.0.113.1]",
+        "a@null.example",
+        "a@nowhere.example",
+        "a@loop.example",
+        "a@home.example",
+        "a@zero.example",
+        "a@self.example",
+        "a@empty.example",
+        "a@[127.0.0.1]",
+        "a@[203.0.113.1]",
     ];
     world.send(&recipients).await;
     let mut bounced = world.wait_for("message.bounced", recipients.len()).await;
@@ -108,7 +115,11 @@ async fn a_name_server_that_fails_defers_and_nothing_is_lost() {
     world.zone.set_failing("b.example", true);
     world.send(&["b@b.example"]).await;
     let deferred = world.wait_for("message.deferred", 1).await;
-    assert!(deferred[0].starts_with("b@b.example: deferred dns 451 4.4.3 the mail hosts of b.example cannot be looked up now"), "{deferred:?}");
+    assert!(
+        deferred[0]
+            .starts_with("b@b.example: deferred dns 451 4.4.3 the mail hosts of b.example cannot be looked up now"),
+        "{deferred:?}"
+    );
     world.zone.set_failing("b.example", false);
     world.wait_for("message.delivered", 1).await;
     assert_eq!(remote.received().len(), 1);

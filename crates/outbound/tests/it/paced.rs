@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use mail::{DeliveryId, MessageId, Timestamp};
 use spool::{
-    CaptureView, CommitError, Committed, Content, Draft, Filter, Item, Lease, NewMessage, OutboxEntry, Page, SettleError,
-    Settlement, Spool, SpoolError, State, Update, View,
+    CaptureView, CommitError, Committed, Content, Draft, Filter, Item, Lease, NewMessage, OutboxEntry, Page,
+    SettleError, Settlement, Spool, SpoolError, State, Update, View,
 };
 
 #[derive(Debug)]

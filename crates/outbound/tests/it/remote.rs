@@ -66,7 +66,13 @@ pub(crate) struct Remote {
 
 impl Remote {
     /// Listens on `address` with the extensions `offers`.
-    pub(crate) fn start(internet: &Internet, tasks: &Tasks, address: &str, offers: &[&str], tls: Option<tls::Server>) -> Self {
+    pub(crate) fn start(
+        internet: &Internet,
+        tasks: &Tasks,
+        address: &str,
+        offers: &[&str],
+        tls: Option<tls::Server>,
+    ) -> Self {
         let address: SocketAddr = address.parse().unwrap();
         let mut listener = internet.listen(address).unwrap();
         let state = State { offers: offers.iter().map(|offer| (*offer).to_owned()).collect(), ..State::default() };
@@ -125,7 +131,8 @@ impl Remote {
             state.most_open = state.most_open.max(state.open);
             state.connections
         };
-        let mut talk = Talk { remote: self.clone(), stream: Some(stream), input: Vec::new(), connection, secure: false };
+        let mut talk =
+            Talk { remote: self.clone(), stream: Some(stream), input: Vec::new(), connection, secure: false };
         let _ended = talk.run().await;
         self.state().open -= 1;
     }
@@ -219,7 +226,8 @@ impl Talk {
         let mut lines = vec!["remote.example".to_owned()];
         lines.extend(offers);
         let last = lines.len() - 1;
-        let lines = lines.iter().enumerate().map(|(index, line)| format!("250{}{line}", if index == last { ' ' } else { '-' }));
+        let lines =
+            lines.iter().enumerate().map(|(index, line)| format!("250{}{line}", if index == last { ' ' } else { '-' }));
         lines.collect::<Vec<_>>().join("\r\n")
     }
 
@@ -265,8 +273,9 @@ impl Talk {
         if !self.answer(line, "220 2.0.0 go ahead").await? {
             return Ok(());
         }
-        // Without a certificate it says 220 and talks nonsense.
+        // Without a certificate it says 220 and answers the handshake with nonsense.
         let Some(server) = self.remote.tls.clone() else {
+            self.fill().await?;
             let stream = self.stream.as_mut().ok_or(Over)?;
             stream.write_all(b"220 what handshake?\r\n").await.map_err(|_| Over)?;
             return Err(Over);

@@ -1,9 +1,10 @@
 //! Again and again, until it is given up; and the sender is told.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use mail::{Event, EventKind, Reply, ReversePath};
 use net::sim::Reach;
+use outbound::{Pattern, Relay, RelayTls, Route, Target};
 use spool::State;
 
 use crate::{
@@ -157,7 +158,10 @@ async fn a_dead_domain_delays_nobody_else() {
         world.clock.sleep(Duration::from_secs(30)).await;
     }
     assert_eq!(remote.received().len(), 20);
-    assert_eq!(world.queue().await.iter().filter(|view| view.recipient.domain.name() == Some("dead.example")).count(), 1000);
+    assert_eq!(
+        world.queue().await.iter().filter(|view| view.recipient.domain.name() == Some("dead.example")).count(),
+        1000
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,6 +178,32 @@ async fn a_dead_host_is_not_hammered_and_its_mail_goes_when_it_lives_again() {
     remote.behave();
     world.wait_for("message.delivered", 50).await;
     assert_eq!(remote.received().len(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_relay_keeps_all_mail_and_others_go_on() {
+    let mut world = World::new();
+    let relay = Relay { host: "192.0.2.99".into(), port: 25, tls: RelayTls::Off, credentials: None };
+    world.settings.routes = vec![Route {
+        recipients: vec![Pattern::Below("relayed.example".parse().unwrap())],
+        senders: Vec::new(),
+        users: Vec::new(),
+        to: Target::Relay(Arc::new(relay)),
+    }];
+    let other = world.remote("b.example", "192.0.2.25", OFFERS);
+    world.start();
+    for number in 0..200 {
+        world.send(&[&format!("r@d{number}.relayed.example")]).await;
+        world.clock.sleep(Duration::from_millis(200)).await;
+    }
+    let before = world.clock.instant();
+    world.send(&["b@b.example"]).await;
+    world.wait_for("message.delivered", 1).await;
+    assert!(world.clock.instant() - before < Duration::from_secs(1));
+    let remote = world.host("relay.example", "192.0.2.99", OFFERS, None);
+    world.wait_for("message.delivered", 201).await;
+    assert_eq!((remote.received().len(), other.received().len()), (200, 1));
+    assert!(remote.connections() <= 40, "{} connections", remote.connections());
 }
 
 #[tokio::test(start_paused = true)]

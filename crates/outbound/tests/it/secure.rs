@@ -120,12 +120,8 @@ async fn a_password_does_not_cross_a_clear_connection() {
     let remote = world.host("relay.example", "192.0.2.30", &["PIPELINING", "AUTH PLAIN LOGIN"], None);
     let credentials =
         outbound::Credentials { username: "me".into(), password: zeroize::Zeroizing::new("secret".into()) };
-    let relay = Relay {
-        host: "relay.example".into(),
-        port: 25,
-        tls: RelayTls::Opportunistic,
-        credentials: Some(credentials),
-    };
+    let relay =
+        Relay { host: "relay.example".into(), port: 25, tls: RelayTls::Opportunistic, credentials: Some(credentials) };
     let to = Target::Relay(Arc::new(relay));
     world.settings.routes = vec![Route { recipients: Vec::new(), senders: Vec::new(), users: Vec::new(), to }];
     world.start();

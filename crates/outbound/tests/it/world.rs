@@ -12,7 +12,8 @@ use std::{
 
 use async_trait::async_trait;
 use mail::{
-    Body, DeliveryId, Domain, Envelope, Event, EventKind, Mailbox, MessageId, Origin, Outcome, Refusal, ReversePath, Timestamp,
+    Body, DeliveryId, Domain, Envelope, Event, EventKind, Mailbox, MessageId, Origin, Outcome, Refusal, ReversePath,
+    Timestamp,
 };
 use net::{
     Chance, Clock,
@@ -22,7 +23,7 @@ use net::{
 };
 use outbound::{Engine, LocalDomains, Parts, Settings, TlsClients};
 use spool::{
-    Committed, Filter, NewDelivery, NewMessage, Page, Spool, Submission, SubmitError, Submit, Submitted, View,
+    Committed, Filter, NewDelivery, NewMessage, Page, Spool, Submission, Submit, SubmitError, Submitted, View,
 };
 
 use crate::{paced::Paced, remote::Remote};
@@ -58,7 +59,13 @@ pub(crate) struct Door {
 impl Door {
     fn new(spool: &Arc<dyn Spool>, chance: &Chance) -> Arc<Self> {
         let (spool, chance) = (Arc::clone(spool), chance.clone());
-        Arc::new(Self { spool, chance, shut: Mutex::default(), submissions: Mutex::default(), open: AtomicBool::new(false) })
+        Arc::new(Self {
+            spool,
+            chance,
+            shut: Mutex::default(),
+            submissions: Mutex::default(),
+            open: AtomicBool::new(false),
+        })
     }
 }
 
@@ -222,15 +229,41 @@ impl World {
     pub(crate) async fn restart(mut self) -> Self {
         self.stop().await;
         self.spool.close().await;
-        let Self { internet, zone, clock, chance, settings, directory, spool, paced, door, tasks, tls, running, engine } =
-            self;
+        let Self {
+            internet,
+            zone,
+            clock,
+            chance,
+            settings,
+            directory,
+            spool,
+            paced,
+            door,
+            tasks,
+            tls,
+            running,
+            engine,
+        } = self;
         drop((spool, paced, door, running, engine));
         let paced = open(directory.path(), clock.now());
         let spool: Arc<dyn Spool> = Arc::clone(&paced) as Arc<dyn Spool>;
         let door = Door::new(&spool, &chance);
         let (running, engine) = (None, None);
-        let mut world =
-            Self { internet, zone, clock, chance, settings, directory, spool, paced, door, tasks, tls, running, engine };
+        let mut world = Self {
+            internet,
+            zone,
+            clock,
+            chance,
+            settings,
+            directory,
+            spool,
+            paced,
+            door,
+            tasks,
+            tls,
+            running,
+            engine,
+        };
         world.start();
         world
     }
