@@ -68,7 +68,9 @@ fn message(domain: &str) -> NewMessage {
             original: None,
             held: false,
         }],
-        prefix: Bytes::from_static(b"Received: from client.example ([127.0.0.1]) by mx.example with ESMTP id x; now\r\n"),
+        prefix: Bytes::from_static(
+            b"Received: from client.example ([127.0.0.1]) by mx.example with ESMTP id x; now\r\n",
+        ),
         idempotency: None,
         not_before: None,
         expires: time + Duration::from_secs(432_000),

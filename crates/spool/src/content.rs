@@ -47,7 +47,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new(disk: Arc<dyn Disk>, root: &Path) -> Self {
-        Self { disk, incoming: root.join("incoming"), content: root.join("content"), next: Arc::default(), epoch: Arc::default() }
+        Self {
+            disk,
+            incoming: root.join("incoming"),
+            content: root.join("content"),
+            next: Arc::default(),
+            epoch: Arc::default(),
+        }
     }
 
     /// A new opening of the database: names given from now on carry its number.
@@ -126,7 +132,9 @@ impl IncomingFile {
 impl Drop for IncomingFile {
     fn drop(&mut self) {
         // One that cannot be removed is taken at the next start: nothing in incoming/ outlives a process.
-        if !self.moved && let Err(error) = self.disk.remove(&self.path) {
+        if !self.moved
+            && let Err(error) = self.disk.remove(&self.path)
+        {
             tracing::warn!(path = %self.path.display(), %error, "a rolled back message's file stays until the next start");
         }
     }

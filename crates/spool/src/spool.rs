@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use mail::{DeliveryId, MessageId, Timestamp};
 
 use crate::{
-    CaptureView, CommitError, Committed, Content, Draft, Filter, Item, Lease, NewMessage, OutboxEntry, Page, SettleError,
-    Settlement, SpoolError, State, Submission, SubmitError, Submitted, Update, View,
+    CaptureView, CommitError, Committed, Content, Draft, Filter, Item, Lease, NewMessage, OutboxEntry, Page,
+    SettleError, Settlement, SpoolError, State, Submission, SubmitError, Submitted, Update, View,
 };
 
 /// A durable queue. One conformance suite (`tests/`) holds for every engine.
@@ -43,7 +43,12 @@ pub trait Spool: Send + Sync + std::fmt::Debug + 'static {
     async fn content(&self, message: MessageId) -> Result<Content, SpoolError>;
 
     /// Deliveries that match, newest first, with a cursor.
-    async fn find(&self, filter: &Filter, page: &Page, now: Timestamp) -> Result<(Vec<View>, Option<String>), SpoolError>;
+    async fn find(
+        &self,
+        filter: &Filter,
+        page: &Page,
+        now: Timestamp,
+    ) -> Result<(Vec<View>, Option<String>), SpoolError>;
 
     /// Numbers per state, from maintained counters: costs the same at ten and at ten million.
     async fn count(&self) -> Result<Vec<(State, u64)>, SpoolError>;

@@ -33,7 +33,9 @@ mod update;
 
 use std::{
     collections::{HashMap, HashSet},
-    path::PathBuf,
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -148,10 +150,11 @@ impl Drop for Threads {
 }
 
 impl Engine {
-    /// Opens or makes the queue in `options.dir`. One server per directory; a queue of a newer version is refused and
+    /// Opens or makes the queue in `options.dir`; blocks while it reads. One server per directory; a queue of a newer version is refused and
     /// left as it is; one that is damaged is set aside, see [`Spool::alerts`].
     pub fn open(options: Options, now: Timestamp) -> Result<Arc<Self>, SpoolError> {
         let lock = Lock::take(&options.dir)?;
+        keep_private(&options.dir)?;
         let place = Place::new(Arc::clone(&options.disk), &options.dir);
         clear(&place)?;
         let shared = Shared::new(place, Reserve::new(options.dir.clone(), options.disk_reserve));
@@ -201,10 +204,20 @@ impl Engine {
     }
 }
 
+/// Other people's mail is nobody's business: only the server's own user may look into the directory.
+fn keep_private(directory: &Path) -> Result<(), SpoolError> {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700))
+        .map_err(|error| io_error("keeping others out of", directory, &error))
+}
+
 /// Makes the directories, and removes what a process before left unfinished.
 fn clear(place: &Place) -> Result<(), SpoolError> {
     for directory in [&place.incoming, &place.content] {
         place.disk.make_directory(directory).map_err(|error| io_error("making the directory", directory, &error))?;
+        // The name of the directory itself has to be durable before anything in it counts as such.
+        for above in directory.ancestors().skip(1).take(2).filter(|path| !path.as_os_str().is_empty()) {
+            place.disk.sync_directory(above).map_err(|error| io_error("syncing", above, &error))?;
+        }
     }
     let names = place.disk.list(&place.incoming);
     for name in names.map_err(|error| io_error("listing", &place.incoming, &error))? {
@@ -353,9 +366,8 @@ impl Spool for Engine {
         for (domain, rows) in rows {
             let shown = shown(numbers.get(&domain).unwrap_or(&none), &rows);
             let total = shown.iter().map(|(_, n)| n).sum();
-            counts.extend(
-                shown.into_iter().filter(|(_, n)| *n > 0).map(|(state, n)| (total, domain.clone(), state, n)),
-            );
+            counts
+                .extend(shown.into_iter().filter(|(_, n)| *n > 0).map(|(state, n)| (total, domain.clone(), state, n)));
         }
         counts.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| (&a.1, a.2).cmp(&(&b.1, b.2))));
         counts.truncate(limit);
@@ -369,7 +381,8 @@ impl Spool for Engine {
         let mut changed = 0;
         while let Some(walk) = next {
             let update = update.clone();
-            let step = self.ask(|reply| Command::Update(UpdateStep { walk, update, now, reply: Some(reply) })).await??;
+            let step =
+                self.ask(|reply| Command::Update(UpdateStep { walk, update, now, reply: Some(reply) })).await??;
             changed += step.changed;
             next = step.next;
         }
@@ -467,11 +480,7 @@ impl Stored {
 }
 
 /// The content of a message: of the number given, else waiting, else captured.
-fn stored_content(
-    connection: &Connection,
-    message: MessageId,
-    seq: Option<u64>,
-) -> rusqlite::Result<Option<Stored>> {
+fn stored_content(connection: &Connection, message: MessageId, seq: Option<u64>) -> rusqlite::Result<Option<Stored>> {
     let columns = "SELECT m.size, m.prefix, c.file, c.data FROM";
     let content = "JOIN content c ON c.seq = m.content WHERE";
     let fresh = format!("{columns} message m {content} m.id = ?1 AND m.seq = ?2");
@@ -503,11 +512,7 @@ fn shown(numbers: &Numbers, rows: &Tally) -> Vec<(State, u64)> {
 }
 
 /// The largest domains, and those named.
-fn destinations(
-    connection: &Connection,
-    named: Vec<String>,
-    limit: usize,
-) -> rusqlite::Result<HashMap<String, Tally>> {
+fn destinations(connection: &Connection, named: Vec<String>, limit: usize) -> rusqlite::Result<HashMap<String, Tally>> {
     let read = |row: &rusqlite::Row<'_>| {
         let mut tally = Tally::default();
         for (at, state) in (1..).zip(Base::ALL) {

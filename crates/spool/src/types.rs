@@ -179,7 +179,9 @@ pub enum SpoolError {
     #[error("{0}: another posthouse uses it; stop that one first, or give this one a data_dir of its own")]
     InUse(String),
     /// The queue was written by a newer version. It is left as it is.
-    #[error("{path} has format {found}, this version knows {known}; start the newer posthouse again, or move the file away")]
+    #[error(
+        "{path} has format {found}, this version knows {known}; start the newer posthouse again, or move the file away"
+    )]
     Newer {
         /// The file.
         path: String,

@@ -25,6 +25,8 @@ const LOW_WATER_LAG_MAX: u64 = 50_000;
 /// The gathered changes.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// Messages committed here.
+    pub(super) committed: u64,
     /// Encoded events, in order.
     pub(super) events: Vec<Vec<u8>>,
     /// Ids of messages and deliveries committed here.
@@ -140,7 +142,8 @@ impl Committer {
                 self.connection.prepare_cached("DELETE FROM message WHERE seq = ?1")?.execute([column(seq)])?;
                 self.release_content(content, batch)?;
             } else {
-                let split = "UPDATE message SET whole = NULL, owner = NULL, lease_until = NULL, fence = NULL WHERE seq = ?1";
+                let split =
+                    "UPDATE message SET whole = NULL, owner = NULL, lease_until = NULL, fence = NULL WHERE seq = ?1";
                 self.connection.prepare_cached(split)?.execute([column(seq)])?;
                 self.split(&Owner::of(seq, &message), fence, &slots, &fates, batch)?;
             }

@@ -19,18 +19,37 @@ pub(super) enum Command {
     Settle(Settle),
     Lease(LeaseDue),
     /// Leases given back untried.
-    Park { leases: Vec<Lease>, due: Timestamp, reply: Reply<Result<(), SpoolError>> },
+    Park {
+        leases: Vec<Lease>,
+        due: Timestamp,
+        reply: Reply<Result<(), SpoolError>>,
+    },
     /// Leases whose taker went away before he had them.
     Return(Vec<(Lease, Timestamp)>),
     Update(UpdateStep),
-    TrimOutbox { through: u64, reply: Reply<Result<(), SpoolError>> },
+    TrimOutbox {
+        through: u64,
+        reply: Reply<Result<(), SpoolError>>,
+    },
     /// What was wished about attempts of an earlier process.
-    Voided { now: Timestamp },
+    Voided {
+        now: Timestamp,
+    },
     /// Gives rows to fresh messages that are too old, at most so many at a time.
-    Age { now: Timestamp },
-    Sweep { now: Timestamp, captured_max: u64, reply: Reply<Result<Swept, SpoolError>> },
-    Recover { reply: Reply<Result<(), SpoolError>> },
-    Close { reply: Reply<()> },
+    Age {
+        now: Timestamp,
+    },
+    Sweep {
+        now: Timestamp,
+        captured_max: u64,
+        reply: Reply<Result<Swept, SpoolError>>,
+    },
+    Recover {
+        reply: Reply<Result<(), SpoolError>>,
+    },
+    Close {
+        reply: Reply<()>,
+    },
 }
 
 /// A message to make durable. Its file, if it has one, is synced and has its name.
@@ -184,7 +203,9 @@ impl Command {
             (Self::Lease(lease), Answer::Leased(leased)) => send(lease.reply, Ok(leased)),
             (Self::Update(step), Answer::Stepped(result)) => send(step.reply, result),
             (Self::Sweep { reply, .. }, Answer::Swept(swept)) => send(reply, Ok(swept)),
-            (Self::Park { reply, .. } | Self::TrimOutbox { reply, .. } | Self::Recover { reply }, _) => send(reply, Ok(())),
+            (Self::Park { reply, .. } | Self::TrimOutbox { reply, .. } | Self::Recover { reply }, _) => {
+                send(reply, Ok(()))
+            }
             (Self::Close { reply }, _) => send(reply, ()),
             _ => {}
         }
@@ -200,7 +221,9 @@ impl Command {
             Self::Lease(lease) => send(lease.reply, Err(error)),
             Self::Update(step) => send(step.reply, Err(error)),
             Self::Sweep { reply, .. } => send(reply, Err(error)),
-            Self::Park { reply, .. } | Self::TrimOutbox { reply, .. } | Self::Recover { reply } => send(reply, Err(error)),
+            Self::Park { reply, .. } | Self::TrimOutbox { reply, .. } | Self::Recover { reply } => {
+                send(reply, Err(error))
+            }
             Self::Close { reply } => send(reply, ()),
             Self::Return(_) | Self::Voided { .. } | Self::Age { .. } => {}
         }

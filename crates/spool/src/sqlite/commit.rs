@@ -140,6 +140,7 @@ impl Committer {
             self.write_rows(seq, commit, batch)?;
         }
         batch.events.push(commit.event.clone());
+        batch.committed += 1;
         Ok(Ok(Committed::New))
     }
 

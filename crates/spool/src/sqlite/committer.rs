@@ -53,11 +53,22 @@ impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
         let why = error.to_string();
+        // A value that cannot be what we wrote.
+        if matches!(
+            error,
+            rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        ) {
+            return Self::Broken(why);
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full,
             // The memory map of the log's index could not grow: the disk is full.
             Some(ErrorCode::SystemIoFailure) if extended == ffi::SQLITE_IOERR_SHMSIZE => Self::Full,
             Some(ErrorCode::SystemIoFailure) if extended == ffi::SQLITE_IOERR_NOMEM => Self::Passing(why),
+            // A statement of ours does not fit the tables: they are no longer what was opened.
+            Some(ErrorCode::Unknown) if extended == ffi::SQLITE_ERROR => Self::Broken(why),
             Some(
                 ErrorCode::SystemIoFailure
                 | ErrorCode::DatabaseCorrupt
@@ -131,7 +142,21 @@ impl Committer {
         now: Timestamp,
     ) -> Self {
         let open::Opened { path, connection, epoch, sequences, rows, leases } = opened;
-        Self { shared, options, path, connection, files, checkpoints, epoch, sequences, rows, back, leases, now, swept: None }
+        Self {
+            shared,
+            options,
+            path,
+            connection,
+            files,
+            checkpoints,
+            epoch,
+            sequences,
+            rows,
+            back,
+            leases,
+            now,
+            swept: None,
+        }
     }
 
     /// Does what operators wished about attempts that ended with an earlier process.
@@ -341,7 +366,7 @@ impl Committer {
 
     /// Brings memory up to what is now durable.
     fn settled(&mut self, batch: Batch) {
-        metrics::counter!("spool_committed_total").increment(batch.fresh.len() as u64);
+        metrics::counter!("spool_committed_total").increment(batch.committed);
         metrics::counter!("spool_events_total").increment(batch.events.len() as u64);
         if batch.counted {
             self.shared.set_rows(self.rows);

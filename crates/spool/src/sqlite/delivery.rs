@@ -54,12 +54,7 @@ pub(super) struct NewRow<'a> {
 }
 
 impl Committer {
-    pub(super) fn insert_row(
-        &mut self,
-        owner: &Owner<'_>,
-        row: &NewRow<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), Failure> {
+    pub(super) fn insert_row(&mut self, owner: &Owner<'_>, row: &NewRow<'_>, batch: &mut Batch) -> Result<(), Failure> {
         debug_assert!(row.seq >= owner.seq, "a delivery's number follows its message's");
         let leased = row.lease.map(|_| self.epoch);
         let sql = "INSERT INTO delivery

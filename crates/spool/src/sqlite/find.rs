@@ -111,9 +111,10 @@ impl Checked {
             && self.state.is_none_or(|wanted| wanted == state)
             && self.older.is_none_or(|older| micros(message.received) < older)
             && self.domain.as_ref().is_none_or(|domain| **domain == *slot.domain)
-            && self.recipient.as_ref().is_none_or(|wanted| {
-                wanted.ends_with(&*slot.domain) && *wanted == slot.delivery.recipient.folded()
-            })
+            && self
+                .recipient
+                .as_ref()
+                .is_none_or(|wanted| wanted.ends_with(&*slot.domain) && *wanted == slot.delivery.recipient.folded())
             && self.sender.as_ref().is_none_or(|wanted| *wanted == sender.map(Mailbox::folded).unwrap_or_default())
             && self
                 .sender_domain
@@ -138,9 +139,10 @@ fn address_or_domain(text: &str) -> Option<Pattern> {
 pub(super) fn page(page: &Page) -> Result<(usize, Option<Key>), SpoolError> {
     let after = match &page.cursor {
         None => None,
-        Some(text) => Some(parse_cursor(text).ok_or_else(|| {
-            SpoolError::BadQuery("the cursor is not one that a page before ended with".into())
-        })?),
+        Some(text) => Some(
+            parse_cursor(text)
+                .ok_or_else(|| SpoolError::BadQuery("the cursor is not one that a page before ended with".into()))?,
+        ),
     };
     Ok((page.limit.clamp(1, PAGE_MAX), after))
 }
@@ -302,9 +304,7 @@ fn slices(connection: &Connection, filter: &Checked) -> rusqlite::Result<Vec<Sli
         }
         Checked { sender: Some(sender), domain: None, .. } => one("delivery_sender", "sender = ?", text(sender)),
         Checked { domain: Some(domain), .. } => per_state("delivery_domain", "domain = ? AND ", text(domain)),
-        Checked { sender_domain: Some(domain), .. } => {
-            one("delivery_sender_domain", "sender_domain = ?", text(domain))
-        }
+        Checked { sender_domain: Some(domain), .. } => one("delivery_sender_domain", "sender_domain = ?", text(domain)),
         _ => per_state("delivery_state", "", Vec::new()),
     })
 }

@@ -63,7 +63,9 @@ pub(super) struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SlotState {
     Waiting,
-    Leased { until: Timestamp },
+    Leased {
+        until: Timestamp,
+    },
     /// Its settlement is in the transaction being made.
     Settled,
 }

@@ -52,28 +52,31 @@ pub(super) fn open(options: &Options, shared: &Shared) -> Result<Opened, SpoolEr
 }
 
 /// Opens the queue again after it was stopped, and checks every page of it.
-pub(super) fn reopen(
-    options: &Options,
-    shared: &Shared,
-    connection: &mut Connection,
-) -> Result<Opened, SpoolError> {
+pub(super) fn reopen(options: &Options, shared: &Shared, connection: &mut Connection) -> Result<Opened, SpoolError> {
     let path = database(options);
     let placeholder = Connection::open_in_memory()
         .map_err(|error| SpoolError::Io { what: "making room for the queue".into(), why: error.to_string() })?;
     drop(std::mem::replace(connection, placeholder));
     shared.next_generation();
     *shared.window() = Window::default();
-    let opened = connect(options, &path).and_then(|connection| {
-        check(&path, &connection)?;
+    let opened = checked(options, shared, &path);
+    // Whoever reads opens again: the file may be another one now.
+    shared.next_generation();
+    opened
+}
+
+fn checked(options: &Options, shared: &Shared, path: &Path) -> Result<Opened, SpoolError> {
+    let opened = connect(options, path).and_then(|connection| {
+        check(path, &connection)?;
         // Pages of the log whose sync failed may exist in memory only. Moving them to the database file writes and
         // syncs them again; then the log begins anew.
-        checkpoint::run(&connection, Mode::Truncate).map_err(|error| OpenError::from_sqlite(&path, &error))?;
-        load(options, shared, &path, connection)
+        checkpoint::run(&connection, Mode::Truncate).map_err(|error| OpenError::from_sqlite(path, &error))?;
+        load(options, shared, path, connection)
     });
     match opened {
         Ok(opened) => Ok(opened),
         Err(OpenError::Spool(error)) => Err(error),
-        Err(OpenError::Damaged(why)) => begin_anew(options, shared, &path, &why),
+        Err(OpenError::Damaged(why)) => begin_anew(options, shared, path, &why),
     }
 }
 
@@ -97,9 +100,7 @@ fn begin_anew(options: &Options, shared: &Shared, path: &Path, why: &str) -> Res
     let aside = set_aside(path)?;
     let failed = |error: OpenError| match error {
         OpenError::Spool(error) => error,
-        OpenError::Damaged(why) => {
-            SpoolError::Io { what: format!("making the queue {}", path.display()), why }
-        }
+        OpenError::Damaged(why) => SpoolError::Io { what: format!("making the queue {}", path.display()), why },
     };
     let mut connection = connect(options, path).map_err(failed)?;
     schema::examine(&connection, path).map_err(failed)?;
@@ -240,12 +241,7 @@ fn void_leases(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// The messages that were fresh.
-fn read_wholes(
-    shared: &Shared,
-    connection: &Connection,
-    epoch: i64,
-    low_water: u64,
-) -> rusqlite::Result<Vec<Whole>> {
+fn read_wholes(shared: &Shared, connection: &Connection, epoch: i64, low_water: u64) -> rusqlite::Result<Vec<Whole>> {
     let (mut wholes, mut damaged) = (Vec::new(), Vec::new());
     let mut fence = epoch.unsigned_abs() << FENCE_BITS;
     {

@@ -136,7 +136,8 @@ pub(super) fn unpack_events(packed: Vec<u8>) -> Result<Vec<Bytes>, String> {
     let _version = rest.split_to(1);
     let mut events = Vec::new();
     while !rest.is_empty() {
-        let length: [u8; 4] = rest.get(..4).and_then(|bytes| bytes.try_into().ok()).ok_or("a batch of events is cut")?;
+        let length: [u8; 4] =
+            rest.get(..4).and_then(|bytes| bytes.try_into().ok()).ok_or("a batch of events is cut")?;
         let end = 4 + usize::try_from(u32::from_be_bytes(length)).map_err(|error| error.to_string())?;
         if rest.len() < end {
             return Err("a batch of events is cut".into());

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use crate::SpoolError;
 
@@ -52,21 +52,30 @@ pub(super) enum OpenError {
 
 impl OpenError {
     pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let what = || format!("opening the queue {}", path.display());
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt) => {
-                Self::Damaged(error.to_string())
-            }
-            _ => Self::Spool(SpoolError::Io {
-                what: format!("opening the queue {}", path.display()),
-                why: error.to_string(),
-            }),
+            Some(
+                ErrorCode::PermissionDenied
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::DiskFull
+                | ErrorCode::CannotOpen
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::NoLargeFileSupport,
+            ) => Self::Spool(SpoolError::Io { what: what(), why: error.to_string() }),
+            // Not a database, malformed, tables or values other than ours.
+            _ => Self::Damaged(error.to_string()),
         }
     }
 }
 
-/// Opens a connection with our settings. Creates the file when it is not there.
+/// Opens a connection with our settings. The writer's creates the file when it is not there.
 pub(super) fn connect(path: &Path, vfs: Option<&str>, role: Role) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, role == Role::Writer);
     let connection = match vfs {
         Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs)?,
         None => Connection::open_with_flags(path, flags)?,
@@ -97,13 +106,30 @@ pub(super) fn examine(connection: &Connection, path: &Path) -> Result<Found, Ope
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     match (application, format, tables) {
         (0, 0, 0) => Ok(Found::Nothing),
-        (APPLICATION_ID, FORMAT, _) => Ok(Found::Queue),
+        (APPLICATION_ID, FORMAT, _) => {
+            let (ours, theirs) = (expected().map_err(failed)?, definitions(connection).map_err(failed)?);
+            if ours == theirs { Ok(Found::Queue) } else { Err(OpenError::Damaged("its tables are not ours".into())) }
+        }
         (APPLICATION_ID, found, _) if found > FORMAT => {
             Err(OpenError::Spool(SpoolError::Newer { path: path.display().to_string(), found, known: FORMAT }))
         }
         (APPLICATION_ID, found, _) => Err(OpenError::Damaged(format!("format {found} never existed"))),
         _ => Err(OpenError::Damaged("it is a database of another program".into())),
     }
+}
+
+/// The definitions of a sound database.
+fn expected() -> rusqlite::Result<Vec<String>> {
+    let model = Connection::open_in_memory()?;
+    model.execute_batch(TABLES)?;
+    definitions(&model)
+}
+
+fn definitions(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement =
+        connection.prepare("SELECT name || ': ' || coalesce(sql, '') FROM sqlite_schema ORDER BY name")?;
+    let definitions = statement.query_map([], |row| row.get(0))?;
+    definitions.collect()
 }
 
 /// Makes the tables of an empty database, and names the node.

@@ -83,7 +83,10 @@ impl Shared {
     pub(super) fn set_poison(&self, cause: &str) {
         let mut poison = lock(&self.poison);
         if poison.is_none() {
-            tracing::error!(cause, "the queue is stopped: nothing is accepted or delivered until `posthouse queue recover`");
+            tracing::error!(
+                cause,
+                "the queue is stopped: nothing is accepted or delivered until `posthouse queue recover`"
+            );
             metrics::counter!("spool_poisoned_total").increment(1);
             *poison = Some(cause.to_owned());
         }

@@ -26,12 +26,7 @@ const NAMES_STEP: usize = 500;
 
 impl Committer {
     /// One bounded step; true when there is more.
-    pub(super) fn sweep_step(
-        &mut self,
-        now: Timestamp,
-        captured_max: u64,
-        batch: &mut Batch,
-    ) -> Result<bool, Failure> {
+    pub(super) fn sweep_step(&mut self, now: Timestamp, captured_max: u64, batch: &mut Batch) -> Result<bool, Failure> {
         self.end_leases(now, batch)?;
         let sql = "DELETE FROM idempotency WHERE key IN (SELECT key FROM idempotency WHERE expires <= ?1 LIMIT ?2)";
         let keys = self.connection.prepare_cached(sql)?.execute(params![micros(now), KEYS_STEP])?;
@@ -103,8 +98,8 @@ pub(super) async fn orphans(shared: &Arc<Shared>, files: &Files, reader: &Reader
 
 /// Those of the names that no row of `content` has.
 pub(super) fn unreferred(connection: &Connection, names: Vec<String>) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE file = ?1 AND file IS NOT NULL)")?;
+    let mut statement =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM content WHERE file = ?1 AND file IS NOT NULL)")?;
     let mut orphans = Vec::new();
     for name in names {
         if !statement.query_row([&name], |row| row.get::<_, bool>(0))? {

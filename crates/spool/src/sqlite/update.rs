@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{SpoolError, Update};
 
-/// Rows changed in one transaction.
-const STEP: usize = 5_000;
+/// Rows changed in one transaction: what commits may have to wait for.
+const STEP: usize = 1_000;
 
 /// A row to change.
 struct Target {
@@ -79,7 +79,8 @@ impl Committer {
     }
 
     fn target(&mut self, seq: i64) -> Result<Option<Target>, Failure> {
-        let sql = "SELECT d.message, m.id, d.id, d.recipient, d.domain, d.state, d.attempts, d.owner IS NOT NULL, d.wish
+        let sql =
+            "SELECT d.message, m.id, d.id, d.recipient, d.domain, d.state, d.attempts, d.owner IS NOT NULL, d.wish
              FROM delivery d JOIN message m ON m.seq = d.message WHERE d.seq = ?1";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query([seq])?;

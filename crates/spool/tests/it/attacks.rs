@@ -29,10 +29,7 @@ async fn fill(directory: &Path) -> usize {
     150
 }
 
-async fn spool_lease(
-    spool: &dyn Spool,
-    limit: usize,
-) -> Vec<(std::sync::Arc<spool::Message>, spool::LeasedDelivery)> {
+async fn spool_lease(spool: &dyn Spool, limit: usize) -> Vec<(std::sync::Arc<spool::Message>, spool::LeasedDelivery)> {
     crate::support::lease(spool, limit, at(0)).await
 }
 

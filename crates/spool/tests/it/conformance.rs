@@ -228,9 +228,8 @@ async fn an_old_fence_is_refused_alone(spool: &dyn Spool) {
     let leased = lease(spool, 10, at(0)).await;
     spool.park(vec![leased[0].1.lease], at(1)).await.unwrap();
     let newer = lease(spool, 10, at(2)).await;
-    let done = |one: &(Arc<spool::Message>, spool::LeasedDelivery)| {
-        settlement(&one.0, &one.1, Verdict::Done(delivered()))
-    };
+    let done =
+        |one: &(Arc<spool::Message>, spool::LeasedDelivery)| settlement(&one.0, &one.1, Verdict::Done(delivered()));
     let results = spool.settle(vec![done(&leased[0]), done(&leased[1]), done(&leased[1])], at(3)).await;
     assert!(matches!(results[0], Err(SettleError::LeaseLost(id)) if id == leased[0].1.delivery.id), "{results:?}");
     assert!(results[1].is_ok());
@@ -637,7 +636,9 @@ async fn a_transcript_is_kept_for_failures(spool: &dyn Spool) {
     let one = Filter { messages: vec![leased[0].0.id], ..Filter::default() };
     assert!(find(spool, &one, at(2)).await[0].transcript.is_some());
     let all = events(spool).await;
-    assert!(matches!(&all[1].kind, EventKind::Attempted { transcript: Some(kept), .. } if kept.lines == transcript.lines));
+    assert!(
+        matches!(&all[1].kind, EventKind::Attempted { transcript: Some(kept), .. } if kept.lines == transcript.lines)
+    );
 }
 
 async fn a_reroute_is_remembered(spool: &dyn Spool) {

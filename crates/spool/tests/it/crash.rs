@@ -103,7 +103,6 @@ fn run_and_kill(directory: &Path, lines: u64, said: &mut Said) {
         .args(["--exact", "crash::child", "--nocapture", "--test-threads", "1"])
         .env(CHILD, directory)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());

@@ -13,8 +13,9 @@ use spool::{
 };
 
 use crate::support::{
-    at, commit, deferred, delivered, find, flat, lease_all, message, options, read, rounds, send, settle, settlement,
+    at, commit, deferred, delivered,
     disk::{Dice, FaultyDisk, FileCall},
+    find, flat, lease_all, message, options, read, rounds, send, settle, settlement,
     vfs::{Call, Fault, World},
 };
 
@@ -223,7 +224,8 @@ async fn failing(call: Call, nth: u64, fault: Fault) -> bool {
     let (world, vfs) = World::new();
     let disk = disk.after_cut(&mut dice, &world);
     let spool = Engine::open(faulty(directory.path(), &vfs, &disk), at(0)).unwrap();
-    let found: HashSet<_> = find(spool.as_ref(), &Filter::default(), at(1)).await.iter().map(|view| view.message).collect();
+    let found: HashSet<_> =
+        find(spool.as_ref(), &Filter::default(), at(1)).await.iter().map(|view| view.message).collect();
     for (id, ok) in &told {
         assert!(!ok || found.contains(id), "{call:?} {nth} {fault:?}: {id} was acknowledged and is lost");
         if found.contains(id) {

@@ -16,7 +16,8 @@ async fn the_schema_of_format_1() {
         number("user_version"),
         number("page_size")
     );
-    let mut statement = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
+    let mut statement =
+        connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").unwrap();
     for sql in statement.query_map([], |row| row.get::<_, String>(0)).unwrap() {
         text.push_str(&sql.unwrap().split_whitespace().collect::<Vec<_>>().join(" "));
         text.push('\n');

@@ -164,7 +164,9 @@ impl Run {
         let now = self.model.now();
         let spool = Arc::clone(&self.spool);
         match step {
-            Step::Commit(n, first, size, held, wait) => self.commit(n, first, usize::from(size) * 100, held, wait).await,
+            Step::Commit(n, first, size, held, wait) => {
+                self.commit(n, first, usize::from(size) * 100, held, wait).await
+            }
             Step::Lease(limit, skip) => {
                 let skip: Vec<String> = skip.into_iter().map(domain).collect();
                 let items = flat(spool.lease(usize::from(limit), &skip, now).await.unwrap());
@@ -243,8 +245,7 @@ impl Run {
             _ => Verdict::Done(delivered()),
         };
         let again = settlement(&one.0, &one.1, Verdict::Done(delivered()));
-        let results =
-            self.spool.settle(vec![settlement(&one.0, &one.1, verdict), again], self.model.now()).await;
+        let results = self.spool.settle(vec![settlement(&one.0, &one.1, verdict), again], self.model.now()).await;
         assert!(results[0].is_ok() && results[1].is_err(), "{results:?}");
         match how {
             0 => self.model.ended(id, State::Deferred, due, true),

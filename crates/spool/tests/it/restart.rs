@@ -189,11 +189,9 @@ async fn a_delivered_large_message_leaves_no_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn captured_mail_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let spool = spool::sqlite::Engine::open(
-        spool::sqlite::Options { captured_max: 3, ..options(directory.path()) },
-        at(0),
-    )
-    .unwrap();
+    let spool =
+        spool::sqlite::Engine::open(spool::sqlite::Options { captured_max: 3, ..options(directory.path()) }, at(0))
+            .unwrap();
     for n in 0..10 {
         let size = if n % 2 == 0 { 10 } else { 100_000 };
         commit(spool.as_ref(), &vec![b'x'; size], message(at(n), &["a@x.example"]), at(n)).await.unwrap();
@@ -248,6 +246,15 @@ async fn g5_a_clock_that_jumps_a_year_ends_no_lease_and_loses_nothing() {
         spool.update(&Filter::default(), &Update::Retry, then(33)).await.unwrap();
         assert_eq!(lease_all(spool.as_ref(), then(33)).await.len(), 7, "{jump}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_can_look_into_the_directory() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("deep/spool");
+    let _spool = open(&inner, at(0));
+    assert_eq!(std::fs::metadata(&inner).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[tokio::test(flavor = "multi_thread")]

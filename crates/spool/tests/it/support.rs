@@ -43,10 +43,10 @@ pub(crate) fn open(dir: &Path, now: Timestamp) -> Arc<Engine> {
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 fn random() -> [u8; 10] {
-    let [a, b, c, d, e, f, g, h] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    // The process number keeps ids of a child apart from ours.
-    let [i, j, ..] = std::process::id().to_le_bytes();
-    [i, j, a, b, c, d, e, f, g, h]
+    let [.., a, b, c, d, e] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    // The process number keeps ids of a child apart from ours. (The first and the third octet lose bits to the version.)
+    let [.., x, y, z] = std::process::id().to_be_bytes();
+    [0, x, 0, y, z, a, b, c, d, e]
 }
 
 pub(crate) fn message_id(now: Timestamp) -> MessageId {

@@ -328,12 +328,7 @@ unsafe extern "C" fn read(file: *mut sqlite3_file, to: *mut c_void, count: c_int
     inner!(inner, xRead, to, count, offset)
 }
 
-unsafe extern "C" fn write(
-    file: *mut sqlite3_file,
-    from: *const c_void,
-    count: c_int,
-    offset: sqlite3_int64,
-) -> c_int {
+unsafe extern "C" fn write(file: *mut sqlite3_file, from: *const c_void, count: c_int, offset: sqlite3_int64) -> c_int {
     // SAFETY: SQLite gives `count` readable octets.
     let (app, path, inner) = unsafe { ours(file) };
     if !app.world.powered() {
