@@ -14,7 +14,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Instant,
 };
@@ -153,8 +153,10 @@ pub(crate) struct Shared {
     no_chunking: Mutex<HashSet<String>>,
     /// A window has room again.
     pub(crate) room: Notify,
-    /// A worker has ended.
-    pub(crate) worker_ended: Notify,
+    /// Workers that run.
+    workers: AtomicUsize,
+    /// The last of them has ended.
+    workers_ended: Notify,
     next_worker: AtomicU64,
 }
 
@@ -171,7 +173,8 @@ impl Shared {
             clock_guard: Mutex::new(guard),
             no_chunking: Mutex::default(),
             room: Notify::new(),
-            worker_ended: Notify::new(),
+            workers: AtomicUsize::new(0),
+            workers_ended: Notify::new(),
             next_worker: AtomicU64::new(0),
         }
     }
@@ -233,8 +236,16 @@ impl Shared {
     }
 
     fn start_worker(self: &Arc<Self>, lane: LaneId, destination: Destination, tasks: &Tasks) {
+        self.workers.fetch_add(1, Ordering::AcqRel);
         let worker = pool::run(Arc::clone(self), lane, destination, tasks.clone());
         drop(tasks.spawn("outbound-worker", worker));
+    }
+
+    /// A worker has ended.
+    pub(crate) fn worker_ended(&self) {
+        if self.workers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.workers_ended.notify_waiters();
+        }
     }
 
     /// Gives back what waits and lets workers finish what they have in hand.
@@ -251,20 +262,17 @@ impl Shared {
         feed::park(self, leases, now).await;
         let all_ended = async {
             loop {
-                let mut ended = pin!(self.worker_ended.notified());
+                let mut ended = pin!(self.workers_ended.notified());
                 ended.as_mut().enable();
-                if self.schedule().connections() == 0 {
+                if self.workers.load(Ordering::Acquire) == 0 {
                     return;
                 }
                 ended.await;
             }
         };
         if self.parts.clock.timeout_at(deadline, all_ended).await.is_err() {
-            let connections = self.schedule().connections();
-            tracing::warn!(
-                connections,
-                "transactions in flight were given up: they will be tried again after the restart"
-            );
+            let workers = self.workers.load(Ordering::Acquire);
+            tracing::warn!(workers, "transactions in flight were given up: they will be tried again after the restart");
         }
     }
 }

@@ -27,14 +27,22 @@ const LEASE_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs one worker to its end.
 pub(crate) async fn run(shared: Arc<Shared>, lane: LaneId, destination: Destination, tasks: Tasks) {
-    let mut worker =
-        Worker { name: shared.next_worker(), waker: Arc::new(Notify::new()), served: 0, lane, shared, tasks };
+    let name = shared.next_worker();
+    let mut worker = Worker {
+        name,
+        waker: Arc::new(Notify::new()),
+        served: 0,
+        phase: Phase::Opening,
+        lane,
+        shared: Arc::clone(&shared),
+        tasks: tasks.clone(),
+    };
     match destination {
         Destination::Maildir => worker.serve_mailboxes().await,
         Destination::Mx { .. } | Destination::Relay(_) => worker.serve_remote(&destination).await,
     }
-    worker.shared.start_workers(&worker.tasks);
-    worker.shared.worker_ended.notify_waiters();
+    drop(worker);
+    shared.start_workers(&tasks);
 }
 
 struct Worker {
@@ -45,6 +53,34 @@ struct Worker {
     waker: Arc<Notify>,
     /// Messages carried.
     served: u32,
+    phase: Phase,
+}
+
+/// What the schedule knows of a worker's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Open,
+    /// The schedule has been told of its end.
+    Over,
+}
+
+impl Drop for Worker {
+    /// However a worker ends, by a panic too, the schedule hears of it.
+    fn drop(&mut self) {
+        match self.phase {
+            Phase::Opening => self.shared.schedule().abandoned(self.lane),
+            Phase::Open => {
+                self.shared.schedule().leave(self.lane, self.name);
+                let idle = self.shared.schedule().closed(self.lane, self.shared.now());
+                if let Some(idle) = idle {
+                    idle.notify_one();
+                }
+            }
+            Phase::Over => {}
+        }
+        self.shared.worker_ended();
+    }
 }
 
 /// What became of a connection in one transaction.
@@ -56,7 +92,7 @@ enum Kept {
 
 impl Worker {
     async fn serve_mailboxes(&mut self) {
-        self.shared.schedule().opened(self.lane);
+        self.opened();
         loop {
             match self.take() {
                 Take::Job(job) => {
@@ -71,29 +107,28 @@ impl Worker {
                 Take::Close => break,
             }
         }
-        self.closed();
     }
 
     async fn serve_remote(&mut self, destination: &Destination) {
         let shared = Arc::clone(&self.shared);
         let dialed = tokio::select! {
             dialed = dial(&shared, destination) => dialed,
-            () = self.tasks.cancelled() => return shared.schedule().abandoned(self.lane),
+            () = self.tasks.cancelled() => return,
         };
         match dialed {
             Ok(connection) => {
-                shared.schedule().opened(self.lane);
+                self.opened();
                 self.serve(connection).await;
-                self.closed();
             }
             Err(unreachable) => self.fail(*unreachable).await,
         }
     }
 
     /// Nothing came of the connection: what waits shares the fate.
-    async fn fail(&self, unreachable: Unreachable) {
+    async fn fail(&mut self, unreachable: Unreachable) {
         let Unreachable { refusal, blame, transcript } = unreachable;
         let jobs = self.shared.schedule().failed(self.lane, blame, &refusal, self.shared.now());
+        self.phase = Phase::Over;
         tracing::debug!(host = %mail::for_log(&refusal.host, 200), reply = %mail::for_log(&refusal.reply.to_string(), 200), jobs = jobs.len(), "a destination failed");
         let began = self.shared.parts.clock.now();
         let mut attempt = Attempt { lane: Some(self.lane), began, source: None, transcript };
@@ -158,11 +193,9 @@ impl Worker {
         self.shared.settler.rest().await;
     }
 
-    fn closed(&self) {
-        let idle = self.shared.schedule().closed(self.lane, self.shared.now());
-        if let Some(idle) = idle {
-            idle.notify_one();
-        }
+    fn opened(&mut self) {
+        self.shared.schedule().opened(self.lane);
+        self.phase = Phase::Open;
     }
 
     /// Waits for a job. True when the connection is to be closed instead.
