@@ -128,6 +128,11 @@ impl Engine {
         *self.shared.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
+    /// Tries destinations again that were left alone after failures: what an operator's retry asks for.
+    pub fn end_suspensions(&self) {
+        self.shared.schedule().end_suspensions(self.shared.parts.clock.instant());
+    }
+
     /// What is in memory now.
     pub fn status(&self) -> Status {
         let schedule = self.shared.schedule();

@@ -373,6 +373,17 @@ impl<W> Schedule<W> {
         (jobs, wakers)
     }
 
+    /// Ends all suspensions: an operator says that it is worth a try.
+    pub fn end_suspensions(&mut self, now: Instant) {
+        for (_, id) in std::mem::take(&mut self.suspended) {
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.suspended = None;
+            }
+            self.remembered.insert((now + MEMORY, id));
+        }
+        self.skip = None;
+    }
+
     /// Ends suspensions whose time is over, and forgets failures of long ago.
     pub fn sweep(&mut self, now: Instant) {
         while let Some((until, id)) = self.suspended.first().copied().filter(|(until, _)| *until <= now) {

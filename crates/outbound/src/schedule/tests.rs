@@ -190,6 +190,23 @@ fn a_dead_destination_is_left_alone_longer_and_longer() {
 }
 
 #[test]
+fn an_operator_ends_the_wait() {
+    let mut schedule: Schedule<u64> = Schedule::new(limits(10, 3, 10));
+    let a = destination("a.example");
+    let now = instant(Duration::ZERO);
+    schedule.offer(&a, job(1, 1, "a.example"), now);
+    let (lane, _) = schedule.next_start(now).unwrap();
+    schedule.failed(lane, Blame::Suspend, &refusal(), now);
+    schedule.finished(lane, 1, now);
+    schedule.end_suspensions(now);
+    assert!(schedule.domains_to_skip(now).is_empty());
+    assert!(queued(schedule.offer(&a, job(2, 1, "a.example"), now)));
+    assert!(schedule.next_start(now).is_some());
+    schedule.sweep(instant(MEMORY));
+    assert_eq!(schedule.next_opening(now), None);
+}
+
+#[test]
 fn one_connection_refused_beside_others_that_work_stops_the_growth_only() {
     let now = instant(Duration::ZERO);
     let mut schedule: Schedule<u64> = Schedule::new(limits(10, 3, 10));

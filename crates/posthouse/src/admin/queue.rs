@@ -62,6 +62,8 @@ pub(crate) struct Queue {
     pub(crate) spool: Arc<dyn Spool>,
     /// What has happened.
     pub(crate) store: Store,
+    /// Who delivers.
+    pub(crate) outbound: outbound::Engine,
     /// Now.
     pub(crate) clock: Clock,
 }
@@ -76,6 +78,9 @@ impl Queue {
             Request::Show(name) => self.show(name).await.map(|view| Answer::Message(Box::new(view))),
             Request::Update { filter, update } => {
                 tracing::info!(?filter, ?update, "an operator changes the queue");
+                if matches!(update, Update::Retry | Update::Release | Update::Reroute(_)) {
+                    self.outbound.end_suspensions();
+                }
                 self.spool.update(&filter, &update, self.clock.now()).await.map(Answer::Changed).map_err(sentence)
             }
             Request::Recover => {

@@ -92,7 +92,13 @@ impl Node {
         background
             .spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
         tasks.spawn("gauges", gauges::keep(Arc::clone(&spool), metrics.clone(), clock.clone(), tasks.clone()));
-        serve_control(&config, &spool, &store, &clock, &tasks)?;
+        let queue = admin::queue::Queue {
+            spool: Arc::clone(&spool),
+            store: store.clone(),
+            outbound: outbound.clone(),
+            clock: clock.clone(),
+        };
+        serve_control(&config, queue, &tasks)?;
         tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
         let face = Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
         serve_listeners(listeners, &services, &inbound, face, &tasks);
@@ -212,16 +218,10 @@ fn serve_listeners(
     }
 }
 
-fn serve_control(
-    config: &Config,
-    spool: &Arc<dyn Spool>,
-    store: &Store,
-    clock: &Clock,
-    tasks: &Tasks,
-) -> anyhow::Result<()> {
+fn serve_control(config: &Config, queue: admin::queue::Queue, tasks: &Tasks) -> anyhow::Result<()> {
     let bound = control::Bound::bind(&config.data_dir)
         .with_context(|| format!("cannot make the control socket {}", control::path(&config.data_dir).display()))?;
-    let queue = admin::queue::Queue { spool: Arc::clone(spool), store: store.clone(), clock: clock.clone() };
+    let clock = queue.clock.clone();
     let answer = move |request: Request| {
         let queue = queue.clone();
         async move {
@@ -232,7 +232,7 @@ fn serve_control(
             answer
         }
     };
-    tasks.spawn_vital("control", control::serve(bound, clock.clone(), tasks.clone(), answer));
+    tasks.spawn_vital("control", control::serve(bound, clock, tasks.clone(), answer));
     Ok(())
 }
 
