@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use mail::{DeliveryId, Envelope, Mailbox, MessageId, Outcome, Reply, ReversePath, Timestamp, Transcript};
 
-/// A message to commit. Its content is in the [`Draft`].
+/// A message to commit. Its content is in the [`crate::Draft`].
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     /// Its id, the one in the 250.
