@@ -80,6 +80,8 @@ pub(crate) struct Summary {
     pub(crate) domains: Vec<DomainCount>,
     /// Why the queue is stopped, when it is.
     pub(crate) stopped: Option<String>,
+    /// What an operator must look at: damage that was set aside since the start.
+    pub(crate) alerts: Vec<String>,
 }
 
 /// Deliveries in one state.

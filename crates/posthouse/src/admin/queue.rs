@@ -98,6 +98,7 @@ impl Queue {
             states: states.into_iter().map(|(state, count)| StateCount { state, count }).collect(),
             domains: domains.into_iter().map(|(domain, state, count)| DomainCount { domain, state, count }).collect(),
             stopped: self.spool.poisoned(),
+            alerts: self.spool.alerts(),
         })
     }
 

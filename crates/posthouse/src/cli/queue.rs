@@ -67,6 +67,9 @@ fn summary(place: &Place) -> anyhow::Result<()> {
 }
 
 fn say_summary(summary: &Summary) {
+    for alert in &summary.alerts {
+        say(&format!("Look at this: {alert}\n"));
+    }
     if let Some(why) = &summary.stopped {
         say(&format!("The queue is stopped: {why}\nMend the cause, then run `posthouse queue recover`.\n"));
     }

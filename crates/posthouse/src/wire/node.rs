@@ -149,6 +149,8 @@ fn bind(source: &Source, config: &Config) -> anyhow::Result<Vec<Bound>> {
 fn open_spool(config: &Config, clock: &Clock, chance: &Chance) -> anyhow::Result<Arc<dyn Spool>> {
     let mut options = spool::sqlite::Options::new(config.data_dir.join("spool"), chance.bytes());
     options.disk_reserve = config.limits.disk_reserve;
+    // For the histogram of syncs.
+    options.instant = Some(|| Clock::system().instant());
     Ok(spool::sqlite::Engine::open(options, clock.now())?)
 }
 
