@@ -28,10 +28,10 @@ use crate::SpoolError;
 use disk::{AppendFile, Disk, ReadFile, Wait};
 
 /// Octets of content that a row of the database holds; more goes to a file.
-pub(crate) const INLINE_MAX: usize = 64 * 1024;
+pub(crate) const INLINE_MAX: usize = 128 * 1024;
 /// Octets of a draft in memory before they are written out. Above [`INLINE_MAX`], so that a letter of ordinary size
 /// costs one write, on the thread that syncs it.
-const SPILL: usize = 128 * 1024;
+const SPILL: usize = 192 * 1024;
 /// Octets read from a file at a time.
 const READ_CHUNK: usize = 64 * 1024;
 

@@ -6,7 +6,7 @@
 //!
 //! # What is on the disk
 //!
-//! `queue.db` with its log `queue.db-wal`, `content/` with one file per message above 64 KiB, `incoming/` with what is
+//! `queue.db` with its log `queue.db-wal`, `content/` with one file per message above 128 KiB, `incoming/` with what is
 //! being received, `lock`. Rows are those of `sqlite/schema.sql`. *Durable* means that a sync has returned.
 //!
 //! | state | `message` | `delivery` | content | also |

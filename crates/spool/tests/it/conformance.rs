@@ -98,7 +98,7 @@ async fn a_message_goes_through(spool: &dyn Spool) {
 }
 
 async fn content_of_every_size_comes_back(spool: &dyn Spool) {
-    for size in [0, 1, 4_000, 65_535, 65_536, 65_537, 131_072, 131_073, 1_000_000] {
+    for size in [0, 1, 4_000, 65_535, 65_536, 65_537, 131_072, 131_073, 196_608, 196_609, 1_000_000] {
         let content: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
         let new = message(at(0), &["a@b.example"]);
         let id = new.id;
