@@ -45,7 +45,7 @@ class PostfixServer:
         self.account = Account("postfix")
         self.port, self.tls_port = process.free_port(), process.free_port()
         settings = {
-            "default_process_limit": "400",
+            "default_process_limit": "1200",
             "in_flow_delay": "0s",
             "smtpd_client_connection_count_limit": "0",
             "smtpd_client_connection_rate_limit": "0",
