@@ -6,6 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use net::Chance;
@@ -29,6 +30,9 @@ pub(crate) const HTTP_PORT: u16 = 8025;
 pub(crate) const USER: &str = "demo@sandbox.example";
 /// The domain of that user.
 pub(crate) const DOMAIN: &str = "sandbox.example";
+
+/// How long a person may stop in the middle of a letter.
+const TYPING: Duration = Duration::from_secs(15 * 60);
 
 /// The file of its password, in data_dir.
 const PASSWORD_FILE: &str = "sandbox-password";
@@ -60,8 +64,14 @@ pub(crate) fn config() -> Config {
         tls: None,
         authorities: None,
         dns_servers: Vec::new(),
-        // A laptop is often nearly full; the sandbox should work all the same.
-        limits: Limits { disk_reserve: 100_000_000, ..Limits::default() },
+        limits: Limits {
+            // A laptop is often nearly full; the sandbox should work all the same.
+            disk_reserve: 100_000_000,
+            // People type letters into it, and stop to think.
+            data: TYPING,
+            data_rate: 0,
+            ..Limits::default()
+        },
         routes: vec![Route { recipients: Vec::new(), senders: Vec::new(), users: Vec::new(), target: Target::Capture }],
         delivery: Delivery::default(),
         store_url: DEFAULT_STORE_URL.to_owned(),

@@ -98,7 +98,7 @@ keys! {
     COMMAND = "command_deadline", "a duration", "5m", r#""5m""#;
     /// How long the server waits for each block of a message.
     DATA = "data_deadline", "a duration", "3m", r#""3m""#;
-    /// The least rate of a message's content, per second, after its first minute.
+    /// The least rate of a message's content, per second, after its first ten minutes; `0 B` for none.
     DATA_RATE = "data_rate", "a size", "256 B", r#""256 B""#;
     /// How long opening a connection to another server may take.
     CONNECT = "connect_deadline", "a duration", "30s", r#""30s""#;

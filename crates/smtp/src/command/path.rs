@@ -17,8 +17,19 @@ pub(super) struct Path<'a> {
     pub(super) rest: &'a str,
 }
 
-/// Takes an argument apart, or nothing when a bracket or quote is open or something sticks to the bracket.
+/// Takes an argument apart, or nothing when it is not one address: a bracket or quote is open, something sticks to the
+/// bracket, a name stands before the address, or another address follows.
 pub(super) fn split(text: &str) -> Option<Path<'_>> {
+    parts(text).filter(|path| !path.address.ends_with([',', ';']) && !begins_with_address(path.rest))
+}
+
+/// Whether what stands where parameters do is an address: `<a@b>`, `a@b`. A value of a parameter may hold both marks.
+fn begins_with_address(rest: &str) -> bool {
+    let word = rest.split_ascii_whitespace().next().unwrap_or_default();
+    word.starts_with('<') || (word.contains('@') && !word.contains('='))
+}
+
+fn parts(text: &str) -> Option<Path<'_>> {
     match text.strip_prefix('<') {
         Some(inner) => {
             let (address, rest) = inner.split_at_checked(unquoted(inner, |octet| octet == b'>')?)?;

@@ -58,12 +58,27 @@ fn d3_addresses_are_those_of_the_rfc() {
     assert_eq!(mail(&format!("MAIL FROM:<a@{domain}>")), Err(CommandError::ReversePath(AddressError::LongDomain)));
     assert_eq!(rcpt("RCPT TO:<>"), Err(CommandError::ForwardPath(AddressError::NoAt)));
     assert_eq!(mail("MAIL FROM:<root>"), Err(CommandError::ReversePath(AddressError::NoAt)));
-    for usage in
-        ["MAIL FROM:", "MAIL FROM", "MAIL", "MAIL a@b.example", "MAIL FROM:<a@b.example", "MAIL FROM:<a@b>SIZE=1"]
-    {
+    for usage in [
+        "MAIL FROM:",
+        "MAIL FROM",
+        "MAIL",
+        "MAIL a@b.example",
+        "MAIL FROM:<a@b.example",
+        "MAIL FROM:<a@b>SIZE=1",
+        "MAIL FROM: Anna <a@b>",
+    ] {
         assert_eq!(mail(usage), Err(CommandError::Usage(Verb::Mail)), "{usage}");
     }
-    for usage in ["RCPT TO:", "RCPT", "RCPT FROM:<a@b.example>", "RCPT TO:<\"a@b.example>"] {
+    for usage in [
+        "RCPT TO:",
+        "RCPT",
+        "RCPT FROM:<a@b.example>",
+        "RCPT TO:<\"a@b.example>",
+        "RCPT TO: a@b.example, c@d.example",
+        "RCPT TO: a@b.example c@d.example",
+        "RCPT TO:<a@b.example> <c@d.example>",
+        "RCPT TO:<a@b.example>,<c@d.example>",
+    ] {
         assert_eq!(rcpt(usage), Err(CommandError::Usage(Verb::Rcpt)), "{usage}");
     }
 }

@@ -131,7 +131,12 @@ impl Verb {
             Self::Help => &["Lists the commands, or explains one."],
             Self::Quit => &["Ends the conversation."],
             Self::StartTls => &["Turns encryption on. Everything said before is forgotten."],
-            Self::Auth => &["Says who you are and proves it. EHLO lists the mechanisms.", "A line with * stops it."],
+            Self::Auth => &[
+                "Says who you are and proves it. EHLO lists the mechanisms.",
+                "LOGIN asks for the name (334 VXNlcm5hbWU6), then for the password (334 UGFzc3dvcmQ6).",
+                "Base64 is made in a shell by: printf %s anna@example.com | base64",
+                "A line with * stops it.",
+            ],
         }
     }
 }

@@ -69,13 +69,11 @@ impl Session {
         }
     }
 
-    /// Ends an exchange that was disturbed. Whether there was one.
-    pub(super) fn leave_authentication(&mut self) -> bool {
-        let there = matches!(self.phase, Phase::Auth(_));
-        if there {
+    /// Ends an exchange that was disturbed, if there is one.
+    pub(super) fn leave_authentication(&mut self) {
+        if matches!(self.phase, Phase::Auth(_)) {
             self.phase = Phase::Ready;
         }
-        there
     }
 
     fn decode_response(&mut self, exchange: Exchange, line: &[u8]) {

@@ -10,11 +10,12 @@ const PER_LINE: usize = 7;
 
 /// The reply to HELP, or to HELP with a topic.
 pub(super) fn help(topic: Option<&str>, settings: &Settings) -> Reply {
-    match topic.map(|topic| (topic, Verb::of(topic))) {
+    // HELP MAIL FROM asks about MAIL.
+    match topic.and_then(|topic| topic.split_ascii_whitespace().next()).map(Verb::of) {
         None => overview(settings),
-        Some((_, Some(verb))) => explain(verb),
+        Some(Some(verb)) => explain(verb),
         // RFC 5321 §4.2.2: 504, the parameter is not implemented.
-        Some((_, None)) => Reply::with(504, (5, 5, 4), "There is no help on that: type HELP for the list"),
+        Some(None) => Reply::with(504, (5, 5, 4), "There is no help on that: type HELP for the list"),
     }
 }
 

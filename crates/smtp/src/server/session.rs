@@ -7,6 +7,7 @@ use mail::{Body, Protocol, Reply, TlsSummary};
 
 use super::{
     ask::{Answer, Ask, Output, Proof},
+    lines::Overlong,
     phase::{Phase, Question, Told},
     settings::{AuthOffer, Settings, TlsOffer},
     wait::{Expiry, Wait},
@@ -26,8 +27,8 @@ pub struct Session {
     pub(super) tls: Option<Box<TlsSummary>>,
     /// Input that can't be processed yet: half a line, or what came while a question was open.
     held: Held,
-    /// Octets of a line that is too long, thrown away so far.
-    pub(super) overlong: Option<usize>,
+    /// A line that is too long and has not ended.
+    pub(super) overlong: Option<Overlong>,
     /// Replies that wait to be written.
     pub(super) replies: Vec<u8>,
     outputs: VecDeque<Output>,

@@ -78,7 +78,7 @@ pub struct Deadlines {
     pub data_block: Duration,
     /// Octets a second that content must have come in with on the average, once `data_rate_after` is over.
     pub data_rate: u32,
-    /// How long content may come as slowly as it likes. A person who types a letter needs some minutes.
+    /// How long content may come as slowly as it likes: as long as a person needs who types a letter by telnet.
     pub data_rate_after: Duration,
     /// For the client to read what the driver writes. The session does not write: it is the driver's to keep.
     pub write: Duration,
@@ -91,7 +91,7 @@ impl Default for Deadlines {
             command: Duration::from_secs(300),
             data_block: Duration::from_secs(180),
             data_rate: 256,
-            data_rate_after: Duration::from_secs(60),
+            data_rate_after: Duration::from_secs(600),
             write: Duration::from_secs(300),
         }
     }

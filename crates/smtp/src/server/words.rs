@@ -45,10 +45,10 @@ pub(super) const AUTH_REQUIRED: &str = "530 5.7.0 Authentication required: type 
 pub(super) const AUTH_REQUIRED_TLS: &str =
     "530 5.7.0 Authentication required: send STARTTLS first, then EHLO, then AUTH";
 pub(super) const AUTH_CANCELLED: &str = "501 5.7.0 Authentication cancelled";
-pub(super) const AUTH_NOT_BASE64: &str = "501 5.5.2 Expected base64; type AUTH again to begin anew";
+pub(super) const AUTH_NOT_BASE64: &str =
+    "501 5.5.2 Expected base64, as printf %s word | base64 makes it; type AUTH again to begin anew";
 pub(super) const AUTH_MALFORMED: &str = "501 5.5.2 Not a response of this mechanism; type AUTH again to begin anew";
 pub(super) const AUTH_IMPERSONATION: &str = "535 5.7.8 You can authenticate as yourself only";
-pub(super) const AUTH_LINE_TOO_LONG: &str = "500 5.5.6 The authentication line is too long";
 pub(super) const EARLY: &str = "554 5.5.0 You spoke before the greeting: wait for the 220";
 pub(super) const SKIPPED_TOO_MUCH: &str = "421 4.7.0 Too many octets after a refusal; closing";
 pub(super) const AUTH_PARAMETER: &str = "555 5.5.4 The parameter AUTH is not offered here: leave it out";
@@ -73,6 +73,12 @@ pub(super) fn complaint(error: &CommandError) -> Reply {
         CommandError::Empty => syntax("Expected a command: type HELP for the list"),
         CommandError::Control => syntax("A command is printable ASCII; the line had a control character"),
         CommandError::NotAscii => syntax("A command is printable ASCII; the line had other octets"),
+        // Somebody who skipped DATA, or whose DATA was refused.
+        CommandError::Unknown(name) if name == "." || name.ends_with(':') => Reply::with(
+            500,
+            (5, 5, 1),
+            "Not a command; a letter comes after MAIL, RCPT and DATA: type HELP for the list",
+        ),
         CommandError::Unknown(name) => {
             let shown: String = name.chars().take(NAME_SHOWN_MAX).collect();
             Reply::with(500, (5, 5, 1), format!("Unknown command {shown}: type HELP for the list"))
@@ -105,8 +111,8 @@ fn syntax(text: &str) -> Reply {
 fn usage(verb: Verb) -> Reply {
     let wrong = match verb {
         Verb::Ehlo | Verb::Helo => "needs the name of your host, one word",
-        Verb::Mail => "needs FROM: and an address",
-        Verb::Rcpt => "needs TO: and an address",
+        Verb::Mail => "needs FROM: and one address without a name, with both < and > or neither",
+        Verb::Rcpt => "needs TO: and one address without a name, with both < and > or neither",
         Verb::Bdat => "needs a number of octets",
         Verb::Vrfy => "needs an address",
         Verb::Expn => "needs the name of a list",
@@ -138,6 +144,11 @@ fn parameter(verb: Verb, error: &ParameterError) -> Reply {
 
 pub(super) fn line_too_long(max: usize) -> Reply {
     Reply::with(500, (5, 5, 2), format!("The line is too long: a command has at most {max} octets with its CR LF"))
+}
+
+/// RFC 4954 §4, §6.
+pub(super) fn auth_line_too_long(max: usize) -> Reply {
+    Reply::with(500, (5, 5, 6), format!("The line is too long: one of AUTH has at most {max} octets with its CR LF"))
 }
 
 /// RFC 1870 §6.1, §6.3.

@@ -26,6 +26,7 @@ fn e1_an_idle_client_is_told_what_was_waited_for() {
     );
     check(
         r"
+        settings: slow=1m
         ~ greeted
         ~ data
         C: x
@@ -71,7 +72,7 @@ fn e1_single_octets_do_not_prolong_the_wait() {
         X
         "
     ));
-    let drip = "C< x\n@ +30s\n".repeat(2);
+    let drip = "C< x\n@ +30s\n".repeat(20);
     check(&format!(
         r"
         ~ greeted
@@ -81,11 +82,10 @@ fn e1_single_octets_do_not_prolong_the_wait() {
         M: none
         "
     ));
-    // Where people type letters the least rate can be told to wait.
+    // A person at a terminal has time to think.
     let drip = "C: a line a minute\n@ +1m\n".repeat(9);
     check(&format!(
         r#"
-        settings: slow=10m
         ~ greeted
         ~ data
         {drip}C: .
@@ -100,6 +100,7 @@ fn e1_single_octets_do_not_prolong_the_wait() {
 fn e1_a_chunk_that_does_not_come_is_not_waited_for() {
     check(
         r"
+        settings: slow=1m
         ~ greeted
         C: MAIL FROM:<a@x.example>
         C: RCPT TO:<b@x.example>
@@ -115,6 +116,7 @@ fn e1_a_chunk_that_does_not_come_is_not_waited_for() {
     );
     check(
         r"
+        settings: slow=1m
         ~ greeted
         C: BDAT 1000 LAST
         C< x

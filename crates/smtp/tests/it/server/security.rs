@@ -193,7 +193,7 @@ fn c3_garbage_ends_the_exchange_and_not_the_session() {
         C: *
         S* 501
         C: AUTH PLAIN !!!
-        S: 501 5.5.2 Expected base64; type AUTH again to begin anew
+        S: 501 5.5.2 Expected base64, as printf %s word | base64 makes it; type AUTH again to begin anew
         C: AUTH PLAIN =
         S: 501 5.5.2 Not a response of this mechanism; type AUTH again to begin anew
         C: AUTH LOGIN
@@ -225,9 +225,9 @@ fn c3_garbage_ends_the_exchange_and_not_the_session() {
         C: AUTH LOGIN
         S* 334
         C: {too_long}
-        S: 500 5.5.6 The authentication line is too long
+        S: 500 5.5.6 The line is too long: one of AUTH has at most 12288 octets with its CR LF
         C: AUTH PLAIN {long}
-        S: 500 5.5.2 The line is too long…
+        S: 500 5.5.6 The line is too long: one of AUTH…
         C: NOOP
         S* 250
         "

@@ -57,7 +57,9 @@ fn mistakes_are_explained() {
         C: RCPT TO:<c@d.example>
         S: 503 5.5.1 Name the sender first: type MAIL FROM:<you@your.domain>
         C: MAIL a@b.example
-        S: 501 5.5.4 MAIL needs FROM: and an address: type MAIL FROM:<you@your.domain>
+        S: 501 5.5.4 MAIL needs FROM: and one address without a name, with both < and > or neither: type MAIL FROM:<you@your.domain>
+        C: MAIL FROM: Anna <a@b.example>
+        S: 501 5.5.4 MAIL needs FROM: and one address without a name, with both < and > or neither: type MAIL FROM:<you@your.domain>
         C: MAIL FROM: anna
         S: 501 5.1.7 Bad sender address, expected user@domain, there is no @: type MAIL FROM:<you@your.domain>
         C: mail from : a@b.example
@@ -66,6 +68,12 @@ fn mistakes_are_explained() {
         S: 503 5.5.1 Name a recipient first: type RCPT TO:<somebody@their.domain>
         C: FOO bar
         S: 500 5.5.1 Unknown command FOO: type HELP for the list
+        C: Subject: I forgot DATA
+        S: 500 5.5.1 Not a command; a letter comes after MAIL, RCPT and DATA: type HELP for the list
+        C: .
+        S: 500 5.5.1 Not a command; a letter comes after MAIL, RCPT and DATA: type HELP for the list
+        C: RCPT TO: c@d.example, e@f.example
+        S: 501 5.5.4 RCPT needs TO: and one address without a name, with both < and > or neither: type RCPT TO:<somebody@their.domain>
         C: TURN
         S: 502 5.5.1 TURN is not offered here: type HELP for the list
         C: EXPN staff
@@ -105,6 +113,9 @@ fn help_teaches() {
         S: 214-2.0.0 Names one recipient. Repeat it for each.
         S: 214-2.0.0 It comes after MAIL.
         S: 214 2.0.0 Example: RCPT TO:<boris@example.net>
+        C: HELP RCPT TO
+        S: 214-2.0.0 Type: RCPT TO:<somebody@their.domain>
+        S* 214
         C: HELP ME
         S: 504 5.5.4 There is no help on that: type HELP for the list
         "#,
