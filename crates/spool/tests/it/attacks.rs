@@ -16,7 +16,7 @@ use crate::support::{
 async fn fill(directory: &Path) -> usize {
     let spool = open(directory, at(0));
     for n in 0..200 {
-        let size = if n % 40 == 0 { 100_000 } else { 3_000 };
+        let size = if n % 40 == 0 { 180_000 } else { 3_000 };
         commit(spool.as_ref(), &vec![b'x'; size], message(at(0), &[&format!("u{n}@{}.example", n % 5)]), at(0))
             .await
             .unwrap();
@@ -216,8 +216,8 @@ async fn g4_a_content_file_that_is_gone_or_cut() {
     let spool = open(directory.path(), at(0));
     let (gone, cut) = (message(at(0), &["a@x.example"]), message(at(0), &["b@x.example"]));
     let ids = [gone.id, cut.id];
-    commit(spool.as_ref(), &[b'x'; 100_000], gone, at(0)).await.unwrap();
-    commit(spool.as_ref(), &[b'x'; 100_000], cut, at(0)).await.unwrap();
+    commit(spool.as_ref(), &[b'x'; 180_000], gone, at(0)).await.unwrap();
+    commit(spool.as_ref(), &[b'x'; 180_000], cut, at(0)).await.unwrap();
     for entry in fs::read_dir(directory.path().join("content")).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap().to_str().unwrap().starts_with(&ids[0].to_string()) {
@@ -228,7 +228,7 @@ async fn g4_a_content_file_that_is_gone_or_cut() {
     }
     assert!(spool.content(ids[0]).await.unwrap_err().to_string().contains("content/msg_"));
     let error = spool.content(ids[1]).await.unwrap_err().to_string();
-    assert!(error.contains("has 50000 octets, 100000 were written"), "{error}");
+    assert!(error.contains("has 50000 octets, 180000 were written"), "{error}");
     send(spool.as_ref(), at(1), &["c@x.example"]).await;
 }
 
@@ -302,7 +302,7 @@ fn e12_a_full_disk_answers_452_and_recovers_without_a_restart() {
         let full = loop {
             let new = message(at(0), &["a@x.example"]);
             let id = new.id;
-            let size = if kept.len() % 4 == 3 { 90_000 } else { 20_000 };
+            let size = if kept.len() % 4 == 3 { 150_000 } else { 20_000 };
             match commit(spool.as_ref(), &vec![b'x'; size], new, at(0)).await {
                 Ok(_) => kept.push((id, size)),
                 Err(error) => break error,

@@ -15,7 +15,7 @@ use crate::support::{at, commit, delivered, disk::Dice, flat, message, open, rea
 
 const CHILD: &str = "POSTHOUSE_SPOOL_CHILD";
 /// Octets of the messages that the child commits, in turn.
-const SIZES: [usize; 4] = [200, 4_000, 70_000, 300_000];
+const SIZES: [usize; 4] = [200, 4_000, 140_000, 300_000];
 
 /// Not a test: what the child does. In the parent it does nothing.
 #[test]

@@ -39,7 +39,7 @@ struct Told {
 /// One client: commits, leases and settles until the power is gone.
 async fn client(spool: Arc<Engine>, told: Arc<Mutex<Told>>, world: Arc<World>, mut dice: Dice) {
     while !world.is_dead() {
-        let size = [100, 5_000, 70_000, 150_000][usize::try_from(dice.below(4)).unwrap()];
+        let size = [100, 5_000, 140_000, 150_000][usize::try_from(dice.below(4)).unwrap()];
         let recipients = [&["a@x.example"][..], &["a@x.example", "b@y.example", "c@x.example"]];
         let new = message(at(0), recipients[usize::try_from(dice.below(2)).unwrap()]);
         let id = new.id;
@@ -167,7 +167,7 @@ async fn power_cut(round: u64) {
 /// Commits, retries and deliveries, and what became of each.
 async fn some_work(spool: &Engine, told: &mut HashMap<MessageId, bool>) {
     for n in 0..6 {
-        let size = if n % 3 == 2 { 100_000 } else { 3_000 };
+        let size = if n % 3 == 2 { 180_000 } else { 3_000 };
         let new = message(at(0), &["a@x.example"]);
         let id = new.id;
         told.insert(id, commit(spool, &vec![b'x'; size], new, at(0)).await.is_ok());
@@ -251,7 +251,7 @@ async fn g3_a_content_file_that_fails() {
         (FileCall::Sync, EIO, true),
         (FileCall::SyncDirectory, EIO, true),
     ];
-    for size in [100_000, 400_000] {
+    for size in [180_000, 400_000] {
         for (call, errno, poisons) in cases {
             let directory = tempfile::tempdir().unwrap();
             let (world, vfs) = World::new();

@@ -153,7 +153,7 @@ async fn orphans_of_an_earlier_process_are_swept() {
     let spool = open(directory.path(), at(0));
     let large = message(at(0), &["a@x.example"]);
     let id = large.id;
-    commit(spool.as_ref(), &[b'x'; 100_000], large, at(0)).await.unwrap();
+    commit(spool.as_ref(), &[b'x'; 180_000], large, at(0)).await.unwrap();
     spool.close().await;
     drop(spool);
     let content = directory.path().join("content");
@@ -175,7 +175,7 @@ async fn orphans_of_an_earlier_process_are_swept() {
 async fn a_delivered_large_message_leaves_no_file() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open(directory.path(), at(0));
-    for size in [65_537, 200_000] {
+    for size in [131_073, 200_000] {
         commit(spool.as_ref(), &vec![b'x'; size], message(at(0), &["a@x.example"]), at(0)).await.unwrap();
     }
     assert_eq!(std::fs::read_dir(directory.path().join("content")).unwrap().count(), 2);
@@ -193,7 +193,7 @@ async fn captured_mail_is_bounded() {
         spool::sqlite::Engine::open(spool::sqlite::Options { captured_max: 3, ..options(directory.path()) }, at(0))
             .unwrap();
     for n in 0..10 {
-        let size = if n % 2 == 0 { 10 } else { 100_000 };
+        let size = if n % 2 == 0 { 10 } else { 180_000 };
         commit(spool.as_ref(), &vec![b'x'; size], message(at(n), &["a@x.example"]), at(n)).await.unwrap();
         for one in lease_all(spool.as_ref(), at(n)).await {
             settle(spool.as_ref(), &one, Verdict::Captured(delivered()), at(n)).await;
