@@ -130,7 +130,7 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
-    use mail::{MessageId, Timestamp};
+    use mail::{MessageId, Timestamp, header::Ending};
     use proptest::prelude::*;
     use store::Directory;
 
@@ -196,7 +196,12 @@ mod tests {
     proptest! {
         #[test]
         fn mail_from_the_world_goes_on_octet_for_octet(content in "([AB]:| |\r\n|x|\t|:|Received:|Bcc:){0,60}", size in 1_usize..30) {
-            prop_assert_eq!(run(world(), content.as_bytes(), size).unwrap(), content.as_bytes());
+            let header = Header::parse(content.as_bytes(), FIELDS_MAX);
+            let (fields, body) = content.split_at(header.end);
+            // But for the empty line, which parts a body that has none from the fields above it.
+            let line = if header.ending == Ending::NoField { "\r\n" } else { "" };
+            let expect = format!("{fields}{line}{body}");
+            prop_assert_eq!(run(world(), content.as_bytes(), size).unwrap(), expect.as_bytes());
         }
     }
 

@@ -6,18 +6,29 @@ use store::{Directory, DomainEntry, DomainKind, Resolution};
 use super::Standing;
 use crate::Recipients;
 
-/// The mailbox that `<postmaster>` stands for: of the first local domain by name, or of the host itself (RFC 5321 §4.5.1).
+/// The mailbox that a path stands for. `<postmaster>`, and the one at the host's own name, is that of the first local
+/// domain by name, or of the host itself (RFC 5321 §4.5.1).
 pub(crate) fn mailbox(path: ForwardPath, directory: &Directory, hostname: &str) -> Result<Mailbox, Reply> {
     match path {
-        ForwardPath::Mailbox(mailbox) => Ok(mailbox),
-        ForwardPath::Postmaster => {
+        ForwardPath::Mailbox(mailbox) if !is_our_postmaster(&mailbox, directory, hostname) => Ok(mailbox),
+        ForwardPath::Mailbox(_) | ForwardPath::Postmaster => {
             let local_domain = |entry: DomainEntry| (entry.kind == DomainKind::Local).then_some(entry.domain);
             let first = directory.domains().into_iter().find_map(local_domain);
             let domain: Result<Domain, _> = first.map_or_else(|| hostname.parse(), Ok);
-            let local: LocalPart = "postmaster".parse().expect("a plain word is a local part");
+            let local: LocalPart = POSTMASTER.parse().expect("a plain word is a local part");
             domain.and_then(|domain| Mailbox::new(local, domain)).map_err(|_| unknown())
         }
     }
+}
+
+const POSTMASTER: &str = "postmaster";
+
+/// Whether it is the postmaster at our own name, as people write who know us from a bounce or a Received field. Where
+/// the name is one of our domains, that decides.
+fn is_our_postmaster(mailbox: &Mailbox, directory: &Directory, hostname: &str) -> bool {
+    mailbox.local.unquoted().eq_ignore_ascii_case(POSTMASTER)
+        && mailbox.domain.to_string().eq_ignore_ascii_case(hostname)
+        && directory.resolve(mailbox) == Resolution::NotOurDomain
 }
 
 /// The mailboxes that mail for `recipient` goes to, or why it isn't taken. `resolution` is the store's word on it.
@@ -136,5 +147,17 @@ mod tests {
         assert_eq!(at(&crate::testing::directory(), "mx"), Ok("postmaster@ours.example".into()));
         assert_eq!(at(&Directory::default(), "mx.example"), Ok("postmaster@mx.example".into()));
         assert_eq!(at(&Directory::default(), "not a name").map_err(|reply| reply.code), Err(550));
+    }
+
+    #[test]
+    fn postmaster_at_our_own_name() {
+        let of = |typed: &str, hostname: &str| {
+            let path = ForwardPath::Mailbox(typed.parse().unwrap());
+            mailbox(path, &crate::testing::directory(), hostname).unwrap().to_string()
+        };
+        assert_eq!(of("Postmaster@MX.example", "mx.example"), "postmaster@ours.example");
+        assert_eq!(of("postmaster@ours.example", "ours.example"), "postmaster@ours.example");
+        assert_eq!(of("postmaster@far.example", "mx.example"), "postmaster@far.example");
+        assert_eq!(of("anna@mx.example", "mx.example"), "anna@mx.example");
     }
 }

@@ -42,10 +42,19 @@ pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs) ->
 
 /// The header section and body so far of a letter from the world, without what it must not bring; nothing when it
 /// brings none of it and can go on as it is.
+///
+/// A body without the empty line before it gets one: else its first line, which may begin with a space, would go on the
+/// field above it, our own Received when there is no other.
 pub(crate) fn strip(gathered: &[u8], header: &Header<'_>) -> Option<Vec<u8>> {
-    header.first(RETURN_PATH)?;
-    let mut out = Vec::with_capacity(gathered.len());
+    let parted = header.ending != Ending::NoField;
+    if parted && header.first(RETURN_PATH).is_none() {
+        return None;
+    }
+    let mut out = Vec::with_capacity(gathered.len() + 2);
     copy_without(gathered, header, |field| field.is(RETURN_PATH), &mut out);
+    if !parted {
+        out.extend_from_slice(b"\r\n");
+    }
     out.extend_from_slice(gathered.get(header.end..).unwrap_or_default());
     Some(out)
 }
@@ -123,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn mail_from_the_world_loses_return_path_and_nothing_else() {
+    fn mail_from_the_world_loses_return_path_and_gets_its_empty_line() {
         let strip = |letter: &str| {
             let stripped = strip(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100));
             stripped.map(|octets| String::from_utf8(octets).unwrap())
@@ -133,5 +142,10 @@ mod tests {
             strip("Return-Path: <a>\r\nA: b\r\nreturn-path:\r\n <c>\r\nDelivered-To: x\r\n\r\nbody\r\n").as_deref(),
             Some("A: b\r\nDelivered-To: x\r\n\r\nbody\r\n")
         );
+        // Behind our Received this would be a piece of it.
+        assert_eq!(strip(" by evil.example\r\n").as_deref(), Some("\r\n by evil.example\r\n"));
+        assert_eq!(strip("A: b\r\nHello\r\n").as_deref(), Some("A: b\r\n\r\nHello\r\n"));
+        assert_eq!(strip("\r\nHello\r\n"), None);
+        assert_eq!(strip(""), None);
     }
 }
