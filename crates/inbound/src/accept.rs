@@ -29,11 +29,7 @@ pub(crate) async fn accept(office: Arc<Office>, service: Service, mut listener: 
         let current = service.current();
         match office.crowd.enter(current.settings.name, peer.ip(), bound(&current, peer), CONNECTIONS_MAX) {
             Ok(place) => {
-                let served = driver::serve(Arc::clone(&office), current, stream, peer);
-                office.tasks.spawn("connection", async move {
-                    served.await;
-                    drop(place);
-                });
+                office.tasks.spawn("connection", driver::serve(Arc::clone(&office), current, stream, peer, place));
             }
             Err(full) => turn_away(&current, stream, peer, full).await,
         }

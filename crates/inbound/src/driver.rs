@@ -9,7 +9,7 @@ use net::{Stream, tls};
 use smtp::server::{Output, Session};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{Office, desk::Desk, service::Current};
+use crate::{Office, crowd::Place, desk::Desk, service::Current};
 
 /// Octets read at once while commands are expected.
 const COMMAND_BUFFER: usize = 4 * 1024;
@@ -41,8 +41,9 @@ impl End {
     }
 }
 
-/// Serves one connection to its end.
-pub(crate) async fn serve(office: Arc<Office>, service: Arc<Current>, stream: Stream, peer: SocketAddr) {
+/// Serves one connection to its end, and leaves its place in the crowd then.
+pub(crate) async fn serve(office: Arc<Office>, service: Arc<Current>, stream: Stream, peer: SocketAddr, place: Place) {
+    let _place = place;
     let name = service.settings.name;
     let _counted = service.meters.connected();
     tracing::debug!(service = name, %peer, "connected");

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -102,7 +102,7 @@ impl Tasks {
         }
     }
 
-    /// Starts a task. One allocation, and one short lock to count it: cheap enough for one per connection.
+    /// Starts a task. Two allocations, and one short lock to count it: cheap enough for one per connection.
     pub fn spawn<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -142,8 +142,9 @@ impl Tasks {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         let counted = Counted::new(&self.shared, name);
+        // Boxed: pinned inside the block it would be there twice, once as captured and once as pinned.
+        let mut future = Box::pin(future);
         let handle = tokio::spawn(async move {
-            let mut future = pin!(future);
             let result = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
                 Ok(poll) => poll.map(Ok),
                 Err(payload) => Poll::Ready(Err(payload)),
