@@ -112,7 +112,7 @@ async fn tell(shared: &Shared, bounce: Bounce) -> Option<Bounce> {
         let to = submission.recipients.first().cloned();
         match shared.parts.submit.submit(submission, now).await {
             Ok(submitted) if submitted.refused.is_empty() => {
-                metrics::counter!("outbound_notifications_total").increment(1);
+                metrics::counter!("posthouse_outbound_notifications_total").increment(1);
                 tracing::info!(message = %bounce.message.id, notification = %submitted.id, to = to.map(tracing::field::display), "the sender is told");
             }
             Ok(submitted) => {

@@ -122,7 +122,7 @@ impl Shared {
         let attempt = Attempt::local(self.parts.clock.now());
         let settlement = |(leased, outcome): (LeasedDelivery, Outcome)| {
             let delivery = &leased.delivery;
-            metrics::counter!("outbound_outcomes_total", "outcome" => "captured").increment(1);
+            metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "captured").increment(1);
             tracing::info!(message = %message.id, delivery = %delivery.id, to = %delivery.recipient, "captured");
             attempt.settlement(message, &leased, Verdict::Captured(outcome), false)
         };
@@ -132,7 +132,7 @@ impl Shared {
     /// Leaves a delivery to an operator.
     pub(crate) fn hold(&self, message: &Arc<Message>, leased: LeasedDelivery) {
         let delivery = &leased.delivery;
-        metrics::counter!("outbound_outcomes_total", "outcome" => "held").increment(1);
+        metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "held").increment(1);
         tracing::info!(message = %message.id, delivery = %delivery.id, to = %delivery.recipient, "held, as the route says");
         let attempt = Attempt::local(self.parts.clock.now());
         self.settler.push(None, [attempt.settlement(message, &leased, Verdict::Held, false)]);
@@ -142,8 +142,8 @@ impl Shared {
 fn log_delivered(message: &Message, leased: &LeasedDelivery, host: &str, reply: &str, now: Timestamp) {
     let delivery = &leased.delivery;
     let delay = now.since(message.received);
-    metrics::counter!("outbound_outcomes_total", "outcome" => "delivered").increment(1);
-    metrics::histogram!("outbound_delivery_seconds").record(delay.as_secs_f64());
+    metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "delivered").increment(1);
+    metrics::histogram!("posthouse_outbound_delivery_seconds").record(delay.as_secs_f64());
     tracing::info!(
         message = %message.id,
         delivery = %delivery.id,
@@ -165,8 +165,8 @@ fn log_refused(
     next: Option<Timestamp>,
 ) {
     let delivery = &leased.delivery;
-    metrics::counter!("outbound_outcomes_total", "outcome" => outcome).increment(1);
-    metrics::counter!("outbound_refusals_total", "class" => class_name(refusal)).increment(1);
+    metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => outcome).increment(1);
+    metrics::counter!("posthouse_outbound_refusals_total", "class" => class_name(refusal)).increment(1);
     let (next, reply) = (next.map(|next| next.to_rfc3339()), for_log(&refusal.reply.to_string(), REPLY_MAX));
     tracing::info!(
         message = %message.id,

@@ -128,7 +128,7 @@ async fn climb(shared: &Shared, hops: Vec<Hop>, manner: &Manner<'_>) -> Result<C
         let (hop, stream) = match race(shared, &mut hops, manner.settings).await {
             Ok(connected) => connected,
             Err((hop, error)) => {
-                metrics::counter!("outbound_connect_failures_total").increment(1);
+                metrics::counter!("posthouse_outbound_connect_failures_total").increment(1);
                 let refusal = classify::lost(Stage::Connect, &hop.to_string(), error.to_string());
                 last = Some(Unreachable::new(refusal, None));
                 continue;
@@ -186,7 +186,7 @@ async fn race(
             }
             Err(error) if racers.is_empty() && hops.is_empty() => return Err((hop, error)),
             Err(error) => {
-                metrics::counter!("outbound_connect_failures_total").increment(1);
+                metrics::counter!("posthouse_outbound_connect_failures_total").increment(1);
                 tracing::debug!(host = %hop, %error, "no connection; the next address is tried");
             }
         }
@@ -200,7 +200,7 @@ async fn greet(
     stream: Stream,
     manner: &Manner<'_>,
 ) -> Result<Connection, Box<Unreachable>> {
-    metrics::counter!("outbound_connections_total").increment(1);
+    metrics::counter!("posthouse_outbound_connections_total").increment(1);
     let (failure, transcript) = match greet_once(shared, hop, stream, manner, manner.tls).await {
         Ok(connection) => return Ok(connection),
         Err(failed) => failed,
@@ -209,7 +209,7 @@ async fn greet(
     if !may_fall_back {
         return Err(unreachable_after(hop, failure, transcript));
     }
-    metrics::counter!("outbound_tls_fallbacks_total").increment(1);
+    metrics::counter!("posthouse_outbound_tls_fallbacks_total").increment(1);
     tracing::info!(host = %hop, error = %mail::for_log(&failure.text, 200), "TLS failed; the mail goes in clear text");
     let deadline = shared.now() + manner.settings.deadlines.connect;
     let stream = shared.parts.connector.connect(hop.address, None, deadline).await.map_err(|error| {

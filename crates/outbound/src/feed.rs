@@ -164,7 +164,7 @@ pub(crate) async fn park(shared: &Shared, leases: Vec<Lease>, due: Timestamp) {
         return;
     }
     let count = leases.len();
-    metrics::counter!("outbound_parked_total").increment(count as u64);
+    metrics::counter!("posthouse_outbound_parked_total").increment(count as u64);
     if let Err(error) = shared.parts.spool.park(leases, due).await {
         tracing::warn!(count, %error, "leases could not be given back; they end by themselves");
     }
@@ -269,7 +269,7 @@ impl Sorted {
 async fn watch_clock(shared: &Shared, now: Timestamp) {
     let step = shared.clock_guard().observe(now, shared.now());
     let Some(step) = step else { return };
-    metrics::counter!("outbound_clock_steps_total").increment(1);
+    metrics::counter!("posthouse_outbound_clock_steps_total").increment(1);
     let (direction, length) = match step {
         Step::Forward(length) => ("forward", length),
         Step::Back(length) => ("back", length),

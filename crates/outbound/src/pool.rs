@@ -248,7 +248,7 @@ impl Worker {
             size: job.message.size,
             body: job.message.envelope.body,
         };
-        metrics::counter!("outbound_transactions_total").increment(1);
+        metrics::counter!("posthouse_outbound_transactions_total").increment(1);
         match connection.conversation.send(transaction, content).await {
             Reached::Done(report) => self.report(connection, job, report, began),
             Reached::Failed(failure) => {

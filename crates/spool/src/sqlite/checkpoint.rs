@@ -137,7 +137,7 @@ impl Checkpointer {
         match done {
             Ok((opened, log)) => {
                 *connection = Some((generation, opened));
-                metrics::gauge!("spool_log_bytes").set(log as f64);
+                metrics::gauge!("posthouse_spool_log_bytes").set(log as f64);
                 if log > LOG_MAX {
                     self.restart_wanted.store(true, Ordering::Release);
                 }

@@ -232,7 +232,7 @@ impl Committer {
             }
             return;
         }
-        metrics::histogram!("spool_batch_commands").record(commands.len() as f64);
+        metrics::histogram!("posthouse_spool_batch_commands").record(commands.len() as f64);
         match self.transaction(&commands) {
             Ok(answers) => {
                 for (command, answer) in commands.into_iter().zip(answers) {
@@ -294,9 +294,9 @@ impl Committer {
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         if let Some((instant, began)) = began {
             let took: Instant = instant();
-            metrics::histogram!("spool_sync_seconds").record(took.duration_since(began).as_secs_f64());
+            metrics::histogram!("posthouse_spool_sync_seconds").record(took.duration_since(began).as_secs_f64());
         }
-        metrics::counter!("spool_transactions_total").increment(1);
+        metrics::counter!("posthouse_spool_transactions_total").increment(1);
         Ok(answers)
     }
 
@@ -366,13 +366,13 @@ impl Committer {
 
     /// Brings memory up to what is now durable.
     fn settled(&mut self, batch: Batch) {
-        metrics::counter!("spool_committed_total").increment(batch.committed);
-        metrics::counter!("spool_events_total").increment(batch.events.len() as u64);
+        metrics::counter!("posthouse_spool_committed_total").increment(batch.committed);
+        metrics::counter!("posthouse_spool_events_total").increment(batch.events.len() as u64);
         if batch.counted {
             self.shared.set_rows(self.rows);
             for state in Base::ALL {
                 let name = state.name();
-                metrics::gauge!("spool_waiting_deliveries", "state" => name).set(self.rows.get(state) as f64);
+                metrics::gauge!("posthouse_spool_waiting_deliveries", "state" => name).set(self.rows.get(state) as f64);
             }
         }
         if let Some(head) = batch.due_head {

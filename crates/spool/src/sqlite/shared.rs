@@ -87,7 +87,7 @@ impl Shared {
                 cause,
                 "the queue is stopped: nothing is accepted or delivered until `posthouse queue recover`"
             );
-            metrics::counter!("spool_poisoned_total").increment(1);
+            metrics::counter!("posthouse_spool_poisoned_total").increment(1);
             *poison = Some(cause.to_owned());
         }
         self.poisoned.store(true, Ordering::Release);
@@ -143,7 +143,7 @@ impl Shared {
     /// Something that an operator must look at.
     pub(super) fn alert(&self, text: String) {
         tracing::error!("{text}");
-        metrics::counter!("spool_alerts_total").increment(1);
+        metrics::counter!("posthouse_spool_alerts_total").increment(1);
         let mut alerts = lock(&self.alerts);
         if alerts.len() < ALERTS_MAX {
             alerts.push(text);
