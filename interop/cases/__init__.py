@@ -1,1 +1,1 @@
-"""The cases, one module for each program that takes part."""
+"""The cases: each a function of the world, named in its module's CASES."""

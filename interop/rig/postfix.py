@@ -51,6 +51,7 @@ class Postfix:
         self.ports = [port for port, _ in services]
         for path in (self.config, self.queue, self.data):
             path.mkdir(parents=True)
+        open_path_to(self.folder)
         shutil.chown(self.data, "postfix")
         main = {**self._basics(log), **(settings or {})}
         if certificates:
@@ -141,6 +142,16 @@ class Postfix:
 
     def flush(self):
         process.run(["postqueue", "-c", self.config, "-f"]).expect()
+
+
+def open_path_to(folder):
+    """Postfix's daemons run as their own user: each folder on the way must let them pass."""
+    for path in [folder, *folder.parents]:
+        mode = path.stat().st_mode
+        if not mode & 0o001:
+            path.chmod(mode & 0o7777 | 0o011)
+            if pathlib.Path("/tmp") == path.parent or pathlib.Path("/var/tmp") == path.parent:
+                return
 
 
 def virtual_mailboxes(folder, domains, users):

@@ -14,7 +14,7 @@ POLL = 0.02
 # Seconds that a stopped daemon gets before SIGKILL.
 STOP_DEADLINE = 40.0
 # Characters of a log that a failure shows.
-LOG_TAIL = 2500
+LOG_TAIL = 4000
 
 _next_port = iter(PORTS)
 
