@@ -186,7 +186,7 @@ async fn append(draft: &mut Option<Draft>, octets: &[u8], id: MessageId) -> Resu
 /// The reply for a spool that does not work: what is wrong with it is nobody's business but the operator's.
 pub(crate) fn spool_reply(error: &SpoolError) -> Reply {
     match error {
-        SpoolError::DiskReserve { .. } => {
+        SpoolError::DiskReserve { .. } | SpoolError::DiskFull { .. } => {
             Reply::with(452, (4, 3, 1), "There is too little disk space to take a message; try again later")
         }
         _ => try_later(),

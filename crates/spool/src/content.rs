@@ -95,16 +95,13 @@ impl Place {
     }
 }
 
-/// The words for a full disk, which is no broken one.
-pub(crate) const FULL: &str = "the disk is full";
-
 /// An error of the file system in the words of an operator.
 pub(crate) fn io_error(doing: &str, path: &Path, error: &io::Error) -> SpoolError {
-    let why = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL.into(),
-        _ => error.to_string(),
-    };
-    SpoolError::Io { what: format!("{doing} {}", path.display()), why }
+    let what = format!("{doing} {}", path.display());
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::DiskFull { what },
+        _ => SpoolError::Io { what, why: error.to_string() },
+    }
 }
 
 /// A file of `incoming/`. Dropped before it was moved to `content/`, it is removed.

@@ -190,6 +190,12 @@ pub enum SpoolError {
         /// The newest that we know.
         known: i64,
     },
+    /// A file cannot grow. It recovers by itself.
+    #[error("{what}: the disk is full")]
+    DiskFull {
+        /// What was tried, with its path.
+        what: String,
+    },
     /// A file cannot be read or written.
     #[error("{what}: {why}")]
     Io {

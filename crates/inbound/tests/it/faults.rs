@@ -119,12 +119,14 @@ async fn a_failing_spool_is_told_and_mail_goes_on_after_it() {
     let full = SpoolError::DiskReserve { free: 1, reserve: 2 };
     let poisoned = SpoolError::Poisoned("secret words".into());
     let io = SpoolError::Io { what: "writing /secret/path".into(), why: "secret words".into() };
+    let no_room = SpoolError::DiskFull { what: "writing /secret/path".into() };
     for (now, mail, content) in [
         (Fault::Begin(full.clone()), "452 4.3.1", None),
         (Fault::Begin(poisoned.clone()), "451 4.3.0", None),
         (Fault::Commit(full), "250", Some("452 4.3.1")),
         (Fault::Commit(poisoned), "250", Some("451 4.3.0")),
         (Fault::Commit(io), "250", Some("451 4.3.0")),
+        (Fault::Commit(no_room), "250", Some("452 4.3.1")),
         (Fault::None, "250", Some("250 2.0.0")),
     ] {
         *fault.lock().unwrap() = now;

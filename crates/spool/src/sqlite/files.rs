@@ -134,7 +134,7 @@ fn write(shared: &Shared, large: Large) -> Result<IncomingFile, SpoolError> {
 /// A full disk is no broken disk.
 fn full(shared: &Shared, error: SpoolError) -> SpoolError {
     match &error {
-        SpoolError::Io { why, .. } if why == crate::content::FULL => shared.reserve.full(),
+        SpoolError::DiskFull { .. } => shared.reserve.full(),
         _ => error,
     }
 }
