@@ -2,7 +2,7 @@
 
 from rig import letters, process
 from rig.dialogue import queued_id
-from rig.world import THEIRS, USER
+from rig.world import BY_AUTH, MAYBE_TLS, THEIRS, USER
 
 from .raw import signed_in
 from rig.dialogue import stuffed
@@ -39,6 +39,22 @@ def to_postfix(world):
     assert shown["recipients"][0]["state"] == "delivered", shown
 
 
+def to_domain(domain, wanted, mechanism=None):
+    """A letter to a domain of theirs; its Received field there says how it came, and Postfix's log by which AUTH."""
+
+    def case(world):
+        mark = letters.marker()
+        content = letters.plain(mark, sender=USER, to=f"bob@{domain}")
+        send(world, content, f"bob@{domain}")
+        got = letters.from_file(world.at_postfix(mark))
+        letters.arrived_whole(content, got)
+        assert wanted in letters.received(got)[0], letters.received(got)
+        log = world.postfix.log.read_text()
+        assert mechanism is None or f"sasl_method={mechanism}," in log, world.postfix.log_tail()
+
+    return case
+
+
 def settled(world, identity):
     shown = world.server.queue("show", identity)
     return shown if shown["recipients"][0]["state"] in ("delivered", "bounced") else None
@@ -51,7 +67,8 @@ def bounced(world):
     for wanted in ("Content-Type: multipart/report", "Action: failed", "Status: 5.1.1", f"Final-Recipient: rfc822; unknown@{THEIRS}",
                    "Diagnostic-Code: smtp; 550 5.1.1", "Return-Path: <>"):
         assert wanted.lower() in report.lower(), f"{wanted} is missing in:\n{report}"
-    shown = settled(world, identity)
+    # The report goes into the queue first, and only then the letter leaves it.
+    shown = process.wait_until(lambda: settled(world, identity), "the queue to say bounced")
     assert shown["recipients"][0]["state"] == "bounced" and shown["recipients"][0]["last_reply"]["code"] == 550, shown
 
 
@@ -74,6 +91,8 @@ def through_a_pause(world):
 CASES = [
     ("Postfix sends to us over TLS", from_postfix),
     ("we send to Postfix over TLS", to_postfix),
+    ("we send to Postfix over TLS because it is offered", to_domain(MAYBE_TLS, "with ESMTPS")),
+    *((f"we send to Postfix by AUTH {mechanism}", to_domain(domain, "with ESMTPSA", mechanism)) for mechanism, domain in BY_AUTH.items()),
     ("a user unknown at Postfix: the report reaches the sender", bounced),
     ("Postfix is down and comes back", through_a_pause),
 ]

@@ -15,6 +15,9 @@ POSTHOUSE = pathlib.Path(os.environ.get("POSTHOUSE", pathlib.Path(__file__).pare
 USER, PASSWORD = "ann@example.net", "correct, horse=battery"
 # Where the tests' Postfix has mailboxes, and ours.
 THEIRS, OURS = "example.org", "example.net"
+# Domains of theirs that are reached by AUTH, each by one mechanism, and one that is reached by TLS if offered.
+BY_AUTH = {"PLAIN": "plain.example", "LOGIN": "login.example", "SCRAM-SHA-256": "scram.example"}
+MAYBE_TLS = "maybe.example"
 
 
 class Server:
@@ -53,20 +56,31 @@ class World:
         self.certificates = Certificates(folder / "certificates")
         self.recorder = Recorder()
         self.mx, self.submission, self.tls, self.http = (process.free_port() for _ in range(4))
+        self.typed = process.free_port()
         self.postfix_port = process.free_port()
-        self.server = Server(folder / "posthouse", self._config(), [self.mx, self.submission, self.tls, self.http]).start()
+        self.auth_ports = {mechanism: process.free_port() for mechanism in BY_AUTH}
+        self.password_file = folder / "relay.password"
+        self.password_file.write_text(PASSWORD + "\n")
+        self.server = Server(folder / "posthouse", self._config(), [self.mx, self.submission, self.tls, self.http, self.typed]).start()
         self.server.command("domain", "add", OURS)
         self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
         self.server.command("alias", "add", f"info@{OURS}", USER)
         self.mailboxes = folder / "mailboxes"
-        self.postfix = Postfix(folder / "postfix", [(self.postfix_port, {})], {
-            **virtual_mailboxes(self.mailboxes, [THEIRS], [f"bob@{THEIRS}"]),
+        domains = [THEIRS, MAYBE_TLS, *BY_AUTH.values()]
+        services = [(self.postfix_port, {}), *((port, self._only_by(mechanism)) for mechanism, port in self.auth_ports.items())]
+        self.postfix = Postfix(folder / "postfix", services, {
+            **virtual_mailboxes(self.mailboxes, domains, [f"bob@{domain}" for domain in domains]),
             "smtpd_tls_security_level": "may",
             "smtp_tls_security_level": "encrypt",
             "smtpd_tls_received_header": "yes",
             "relayhost": f"[127.0.0.1]:{self.mx}",
             "mynetworks": "127.0.0.0/8",
-        }, certificates=self.certificates).start()
+        }, users={USER: PASSWORD}, certificates=self.certificates).start()
+
+    def _only_by(self, mechanism):
+        """A service of Postfix that takes mail only behind TLS and this AUTH."""
+        return {"smtpd_tls_auth_only": "yes", "smtpd_sasl_mechanism_filter": mechanism.lower(),
+                "smtpd_recipient_restrictions": "permit_sasl_authenticated,reject"}
 
     def _config(self):
         return f"""\
@@ -82,6 +96,10 @@ address = "127.0.0.1:{self.submission}"
 service = "submission"
 address = "127.0.0.1:{self.tls}"
 tls = "implicit"
+[[listener]]
+service = "submission"
+address = "127.0.0.1:{self.typed}"
+plaintext_auth = true
 [[listener]]
 service = "http"
 address = "127.0.0.1:{self.http}"
@@ -105,7 +123,19 @@ recipients = ["*.recorder.example"]
 to = "relay"
 host = "127.0.0.1:{self.recorder.port}"
 tls = "off"
-"""
+[[route]]
+recipients = ["{MAYBE_TLS}"]
+to = "relay"
+host = "127.0.0.1:{self.postfix_port}"
+""" + "".join(f"""\
+[[route]]
+recipients = ["{domain}"]
+to = "relay"
+host = "127.0.0.1:{self.auth_ports[mechanism]}"
+tls = "required"
+username = "{USER}"
+password_file = "{self.password_file}"
+""" for mechanism, domain in BY_AUTH.items())
 
     def trusting(self):
         """TLS that verifies our certificate against the authority that made it."""
