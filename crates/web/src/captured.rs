@@ -27,6 +27,8 @@ const FIND_ROWS: usize = 1000;
 const FIND_PAGES_MAX: usize = 20;
 /// Recipients named in the list.
 const RECIPIENTS_SHOWN: usize = 3;
+/// Characters of a subject that the list and a heading show.
+const SUBJECT_SHOWN: usize = 120;
 
 /// Where in the list.
 #[derive(Deserialize)]
@@ -61,32 +63,32 @@ pub(crate) async fn list(State(face): State<Face>, Query(place): Query<Before>, 
     if let Some(last) = rows.last().filter(|_| rows.len() == PAGE_ROWS) {
         body = html!(body, "<p><a href=\"/?before=", last.id.to_string(), "\">", words.older, "</a></p>");
     }
-    Page { title: words.captured_mail, words, body }.respond(StatusCode::OK)
+    Page { title: words.captured_mail.to_owned(), words, body }.respond(StatusCode::OK)
 }
 
 async fn table(face: &Face, rows: &[CaptureView], words: &'static Words) -> Html {
     let mut lines = Html::default();
     for row in rows {
-        let subject = subject(face, row.id).await.unwrap_or_else(|| words.no_subject.to_owned());
+        let subject = subject(face, row.id, words).await;
         lines = html!(
             lines,
-            "<tr><td>",
+            "<tr><td class=\"short\">",
             shown_time(row),
             "</td><td>",
             row.reverse_path.to_string(),
             "</td><td>",
             recipients(row),
-            "</td><td><a href=\"/captured/",
+            "</td><td class=\"first\"><a href=\"/captured/",
             row.id.to_string(),
             "\">",
             subject,
-            "</a></td><td>",
-            row.size.to_string(),
+            "</a></td><td class=\"short number\">",
+            words.size_of(row.size),
             "</td></tr>"
         );
     }
     html!(
-        "<table><thead><tr><th>",
+        "<table class=\"list\"><thead><tr><th>",
         words.when,
         "</th><th>",
         words.from,
@@ -94,7 +96,7 @@ async fn table(face: &Face, rows: &[CaptureView], words: &'static Words) -> Html
         words.to,
         "</th><th>",
         words.subject,
-        "</th><th>",
+        "</th><th class=\"number\">",
         words.size,
         "</th></tr></thead><tbody>",
         lines,
@@ -103,7 +105,8 @@ async fn table(face: &Face, rows: &[CaptureView], words: &'static Words) -> Html
 }
 
 fn shown_time(row: &CaptureView) -> String {
-    row.at.to_rfc3339().chars().take("2026-11-24T08:16:09".len()).collect::<String>().replace('T', " ")
+    let seconds: String = row.at.to_rfc3339().chars().take("2026-11-24T08:16:09".len()).collect();
+    format!("{} UTC", seconds.replace('T', " "))
 }
 
 fn recipients(row: &CaptureView) -> String {
@@ -114,9 +117,25 @@ fn recipients(row: &CaptureView) -> String {
     text
 }
 
-async fn subject(face: &Face, id: MessageId) -> Option<String> {
-    let (beginning, _) = read(face, id, SUBJECT_READ_MAX).await.ok()?;
-    Letter::read(&beginning).subject.filter(|subject| !subject.trim().is_empty())
+async fn subject(face: &Face, id: MessageId, words: &'static Words) -> String {
+    match read(face, id, SUBJECT_READ_MAX).await {
+        Ok((beginning, _)) => title(&Letter::read(&beginning), words),
+        Err(error) => {
+            tracing::warn!(%id, %error, "a captured message cannot be read");
+            words.unreadable.to_owned()
+        }
+    }
+}
+
+/// What a message is called on the pages.
+fn title(letter: &Letter, words: &'static Words) -> String {
+    let Some(subject) = &letter.subject else {
+        return words.no_subject.to_owned();
+    };
+    match subject.char_indices().nth(SUBJECT_SHOWN) {
+        Some((end, _)) => format!("{}…", subject.get(..end).unwrap_or(subject)),
+        None => subject.clone(),
+    }
 }
 
 /// The content's first `max` octets, and whether there are more.
@@ -163,10 +182,11 @@ pub(crate) async fn view(State(face): State<Face>, Path(id): Path<String>, heade
     };
     let (message, cut) = match read(&face, row.id, READ_MAX).await {
         Ok(read) => read,
-        Err(error) => return unavailable(words, &error),
+        Err(error) => return unreadable(words, row.id, &error),
     };
-    let body = describe(&row, &Letter::read(&message), cut, words);
-    Page { title: words.message, words, body }.respond(StatusCode::OK)
+    let letter = Letter::read(&message);
+    let body = describe(&row, &letter, cut, words);
+    Page { title: title(&letter, words), words, body }.respond(StatusCode::OK)
 }
 
 fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words) -> Html {
@@ -177,9 +197,7 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
         "</a> · <code>",
         &id,
         "</code> · ",
-        row.size.to_string(),
-        " ",
-        words.octets,
+        words.size_of(row.size),
         " · <a href=\"/captured/",
         &id,
         "/raw\">",
@@ -189,22 +207,29 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
     if cut {
         body = html!(body, "<p><strong>", words.cut, "</strong></p>");
     }
-    let to = row.recipients.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let mut to = Html::default();
+    for recipient in &row.recipients {
+        to = html!(to, recipient.to_string(), "<br>");
+    }
     body = html!(
         body,
         "<h2>",
         words.envelope,
-        "</h2><table><tr><th>",
+        "</h2><table class=\"fields\"><tr><th>",
+        words.when,
+        "</th><td>",
+        shown_time(row),
+        "</td></tr><tr><th>",
         words.from,
         "</th><td>",
         row.reverse_path.to_string(),
         "</td></tr><tr><th>",
         words.to,
-        "</th><td><pre>",
+        "</th><td>",
         to,
-        "</pre></td></tr></table><h2>",
+        "</td></tr></table><h2>",
         words.header,
-        "</h2><table>"
+        "</h2><table class=\"fields\">"
     );
     for (name, value) in &letter.fields {
         body = html!(body, "<tr><th>", name, "</th><td>", value, "</td></tr>");
@@ -233,7 +258,7 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
     if !letter.attachments.is_empty() {
         body = html!(body, "<h2>", words.attachments, "</h2><ul>");
         for (name, size) in &letter.attachments {
-            body = html!(body, "<li>", name, " (", size.to_string(), " ", words.octets, ")</li>");
+            body = html!(body, "<li>", name, " <span class=\"soft\">", words.size_of(*size as u64), "</span></li>");
         }
         body = html!(body, "</ul>");
     }
@@ -250,7 +275,7 @@ pub(crate) async fn html_part(State(face): State<Face>, Path(id): Path<String>, 
     };
     let html = match read(&face, row.id, READ_MAX).await {
         Ok((message, _)) => Letter::read(&message).html,
-        Err(error) => return unavailable(words, &error),
+        Err(error) => return unreadable(words, row.id, &error),
     };
     let policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'";
     let kind = "text/html; charset=utf-8";
@@ -268,7 +293,7 @@ pub(crate) async fn raw(State(face): State<Face>, Path(id): Path<String>, header
     };
     let content = match face.spool.content(row.id).await {
         Ok(content) => content,
-        Err(error) => return unavailable(words, &error),
+        Err(error) => return unreadable(words, row.id, &error),
     };
     let name = format!("attachment; filename=\"{}.eml\"", row.id);
     let stream = Chunks(content).into_body();
@@ -293,11 +318,25 @@ impl Chunks {
 
 fn missing(words: &'static Words) -> Response {
     let body = html!("<p>", words.no_such_message, " <a href=\"/\">", words.captured_mail, "</a></p>");
-    Page { title: words.not_found, words, body }.respond(StatusCode::NOT_FOUND)
+    Page { title: words.not_found.to_owned(), words, body }.respond(StatusCode::NOT_FOUND)
 }
 
+/// The spool as a whole does not answer.
 fn unavailable(words: &'static Words, error: &SpoolError) -> Response {
     tracing::error!(%error, "a page could not be made");
-    let body = html!("<p>", words.unavailable_about, "</p>");
-    Page { title: words.unavailable, words, body }.respond(StatusCode::SERVICE_UNAVAILABLE)
+    excuse(words, words.unavailable, words.unavailable_about)
+}
+
+/// One content cannot be read, or the spool as a whole.
+fn unreadable(words: &'static Words, id: MessageId, error: &SpoolError) -> Response {
+    if matches!(error, SpoolError::Poisoned(_) | SpoolError::Closed) {
+        return unavailable(words, error);
+    }
+    tracing::error!(%id, %error, "a captured message cannot be read");
+    excuse(words, words.unreadable, words.unreadable_about)
+}
+
+fn excuse(words: &'static Words, title: &str, about: &'static str) -> Response {
+    let body = html!("<p>", about, " <a href=\"/\">", words.captured_mail, "</a></p>");
+    Page { title: title.to_owned(), words, body }.respond(StatusCode::SERVICE_UNAVAILABLE)
 }

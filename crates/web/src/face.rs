@@ -66,7 +66,7 @@ async fn metrics(State(face): State<Face>) -> Response {
 async fn not_found(headers: HeaderMap) -> Response {
     let words = Words::of(&headers);
     let body = html!("<p>", words.no_such_page, " <a href=\"/\">", words.captured_mail, "</a></p>");
-    Page { title: words.not_found, words, body }.respond(StatusCode::NOT_FOUND)
+    Page { title: words.not_found.to_owned(), words, body }.respond(StatusCode::NOT_FOUND)
 }
 
 /// Headers that every answer has. A page that set its own policy keeps it.
@@ -77,6 +77,8 @@ async fn harden(mut response: Response) -> Response {
     ));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // Without it, a browser looks up the hosts of a letter's links.
+    headers.insert(header::X_DNS_PREFETCH_CONTROL, HeaderValue::from_static("off"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -14,7 +14,7 @@ const ATTACHMENTS_MAX: usize = 100;
 /// What a page shows of a message. All of it is text from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Letter {
-    /// The subject, decoded.
+    /// The subject, decoded; nothing when there is none or an empty one.
     pub(crate) subject: Option<String>,
     /// Names and values of the header as received, unfolded.
     pub(crate) fields: Vec<(String, String)>,
@@ -44,7 +44,7 @@ impl Letter {
             .map(|part| (part.attachment_name().unwrap_or("?").to_owned(), part.len()))
             .collect();
         Self {
-            subject: parsed.subject().map(str::to_owned),
+            subject: parsed.subject().map(str::trim).filter(|subject| !subject.is_empty()).map(str::to_owned),
             fields,
             text: text_of(&parsed),
             html: html_of(&parsed),

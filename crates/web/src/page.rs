@@ -35,10 +35,13 @@ impl Part for Html {
 }
 
 impl Part for str {
-    /// Text from anywhere: what could be markup, end an attribute or turn the reading direction is escaped.
+    /// Text from anywhere: what could be markup, end an attribute or turn the reading direction is escaped. The CR of
+    /// a CRLF is left out: browsers end lines at the LF.
     fn write(&self, page: &mut Html) {
-        for character in self.chars() {
+        let mut characters = self.chars().peekable();
+        while let Some(character) = characters.next() {
             match character {
+                '\r' if characters.peek() == Some(&'\n') => {}
                 '&' => page.0.push_str("&amp;"),
                 '<' => page.0.push_str("&lt;"),
                 '>' => page.0.push_str("&gt;"),
@@ -83,14 +86,26 @@ macro_rules! html {
 }
 pub(crate) use html;
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}\
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem;border-bottom:1px solid #ddd;vertical-align:top;\
-overflow-wrap:anywhere}pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f5f5f5;padding:1rem}iframe{width:100%;height:30rem;\
-border:1px solid #ccc}code{background:#f5f5f5;padding:0 .2rem}a{color:#0b57d0}";
+/// The look: a table for wide windows, whose rows become blocks in narrow ones; nothing that a stranger wrote makes the
+/// page wider than the window.
+const STYLE: &str = "\
+:root{color-scheme:light dark;--line:#8884;--soft:#8881}\
+body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}\
+h1,h2{line-height:1.2;overflow-wrap:anywhere}h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2rem}\
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .8rem .4rem 0;border-bottom:1px solid var(--line);\
+vertical-align:top;overflow-wrap:anywhere}th,.short{white-space:nowrap}.list td{min-width:9rem}.list .short{min-width:0}\
+.number{text-align:right}.fields th{width:1%;padding-right:1.5rem}\
+pre{white-space:pre-wrap;overflow-wrap:anywhere;background:var(--soft);padding:1rem;margin:0}\
+iframe{width:100%;height:30rem;border:1px solid var(--line);background:#fff;color-scheme:light;resize:vertical}\
+code{background:var(--soft);padding:0 .2rem;overflow-wrap:anywhere}.soft{opacity:.7}\
+@media(max-width:45rem){thead{display:none}tr,th,td,.list td{display:block;min-width:0;border:0;padding:0;text-align:left}\
+.fields th{width:auto}tr{border-bottom:1px solid var(--line);padding:.6rem 0}.list tr{display:flex;flex-direction:column}\
+.list .first{order:-1;font-weight:600}.short{white-space:normal}}";
 
 /// A whole page.
 pub(crate) struct Page {
-    pub(crate) title: &'static str,
+    /// The heading: words of ours, or a subject from outside.
+    pub(crate) title: String,
     pub(crate) words: &'static Words,
     pub(crate) body: Html,
 }
@@ -103,7 +118,7 @@ impl Page {
             words.language,
             "\"><head><meta charset=\"utf-8\">",
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>",
-            title,
+            &title,
             " · Posthouse</title><style>",
             Html(STYLE.to_owned()),
             "</style></head><body><main><h1>",
@@ -125,6 +140,8 @@ mod tests {
             html!("<b>", hostile, "</b>").into_string(),
             "<b>&lt;script&gt;alert(&#39;&quot;&amp;&#39;)&lt;/script&gt;\u{fffd}\u{fffd}</b>"
         );
+        assert_eq!(html!("a\r\nb\rc\r").into_string(), "a\r\nb\rc\r", "a literal is ours");
+        assert_eq!(html!("a\r\nb\rc\r".to_owned()).into_string(), "a\nb\u{fffd}c\u{fffd}");
         let inner = html!("<i>", "x".to_owned(), "</i>");
         assert_eq!(html!(inner, "!").into_string(), "<i>x</i>!");
     }

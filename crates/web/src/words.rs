@@ -14,10 +14,12 @@ pub(crate) struct Words {
     pub(crate) to: &'static str,
     pub(crate) subject: &'static str,
     pub(crate) size: &'static str,
-    pub(crate) octets: &'static str,
+    /// Octets, thousands of them, millions of them.
+    units: [&'static str; 3],
+    /// What stands before the tenths.
+    decimal: char,
     pub(crate) older: &'static str,
     pub(crate) no_subject: &'static str,
-    pub(crate) message: &'static str,
     pub(crate) envelope: &'static str,
     pub(crate) header: &'static str,
     pub(crate) text: &'static str,
@@ -32,6 +34,8 @@ pub(crate) struct Words {
     pub(crate) no_such_message: &'static str,
     pub(crate) unavailable: &'static str,
     pub(crate) unavailable_about: &'static str,
+    pub(crate) unreadable: &'static str,
+    pub(crate) unreadable_about: &'static str,
 }
 
 static ENGLISH: Words = Words {
@@ -45,10 +49,10 @@ static ENGLISH: Words = Words {
     to: "To",
     subject: "Subject",
     size: "Size",
-    octets: "octets",
+    units: ["B", "KB", "MB"],
+    decimal: '.',
     older: "Older",
     no_subject: "(no subject)",
-    message: "Captured message",
     envelope: "Envelope",
     header: "Header",
     text: "Text",
@@ -63,6 +67,8 @@ static ENGLISH: Words = Words {
     no_such_message: "There is no such captured message. Old ones make room for new ones.",
     unavailable: "Not available now",
     unavailable_about: "The queue cannot be read at the moment. The server's log says why.",
+    unreadable: "Unreadable message",
+    unreadable_about: "This message cannot be read: its content is damaged or gone. The server's log says more.",
 };
 
 static RUSSIAN: Words = Words {
@@ -76,10 +82,10 @@ static RUSSIAN: Words = Words {
     to: "Кому",
     subject: "Тема",
     size: "Размер",
-    octets: "октетов",
+    units: ["Б", "КБ", "МБ"],
+    decimal: ',',
     older: "Раньше",
     no_subject: "(без темы)",
-    message: "Перехваченное письмо",
     envelope: "Конверт",
     header: "Заголовок",
     text: "Текст",
@@ -94,9 +100,22 @@ static RUSSIAN: Words = Words {
     no_such_message: "Такого письма нет. Старые уступают место новым.",
     unavailable: "Сейчас недоступно",
     unavailable_about: "Очередь сейчас не читается. Причина указана в журнале сервера.",
+    unreadable: "Письмо не читается",
+    unreadable_about: "Это письмо не прочесть: его содержимое повреждено или пропало. Подробности в журнале сервера.",
 };
 
 impl Words {
+    /// `812 B`, `4.3 KB`, `50.0 MB`.
+    pub(crate) fn size_of(&self, octets: u64) -> String {
+        let [one, thousand, million] = self.units;
+        let tenths = |unit: u64, name| format!("{}{}{} {name}", octets / unit, self.decimal, octets % unit * 10 / unit);
+        match octets {
+            0..1_000 => format!("{octets} {one}"),
+            1_000..1_000_000 => tenths(1_000, thousand),
+            _ => tenths(1_000_000, million),
+        }
+    }
+
     /// The language that the browser prefers among ours.
     pub(crate) fn of(headers: &HeaderMap) -> &'static Self {
         let wish = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -122,6 +141,13 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn sizes_in_both_languages() {
+        assert_eq!(ENGLISH.size_of(812), "812 B");
+        assert_eq!(ENGLISH.size_of(4_380), "4.3 KB");
+        assert_eq!(RUSSIAN.size_of(1_944_311), "1,9 МБ");
+    }
 
     #[test]
     fn the_browser_chooses() {
