@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use client::{ControlError, ask};
+pub(crate) use client::{ControlError, answers, ask};
 pub(crate) use server::{Bound, serve};
 
 /// The version of the lines.

@@ -10,6 +10,7 @@
 //! Everything that can fail for a reason outside comes before the first mail is taken: a port in use, a directory of
 //! another server, a key that is none.
 
+pub(crate) mod directory;
 mod events;
 mod gauges;
 mod interfaces;
@@ -23,7 +24,6 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::Context as _;
 use net::{Chance, Clock};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -130,15 +130,4 @@ fn raise_file_limit() {
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "cannot raise the limit of open files");
     }
-}
-
-/// Makes data_dir, readable by its owner only.
-pub(crate) fn make_data_dir(data_dir: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    const OWNER_ONLY: u32 = 0o700;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(OWNER_ONLY)
-        .create(data_dir)
-        .with_context(|| format!("cannot make the directory {} (data_dir)", data_dir.display()))
 }

@@ -118,7 +118,7 @@ fn catch_alls(store: &Store) -> Vec<CatchAllRow> {
 
 /// Carries out a request without a server.
 pub(crate) fn answer_alone(config: &Config, request: Request) -> anyhow::Result<Answer> {
-    wire::make_data_dir(&config.data_dir)?;
+    wire::directory::make(&config.data_dir)?;
     let _lock = spool::Lock::take(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

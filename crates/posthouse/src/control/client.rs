@@ -68,6 +68,11 @@ fn pause(wait: Duration) {
     std::thread::sleep(wait);
 }
 
+/// Whether a server listens for a directory, ours to ask or not.
+pub(crate) fn answers(data_dir: &Path) -> bool {
+    !matches!(connect(data_dir), Err(ControlError::NotRunning(_)))
+}
+
 /// Whether a process has the directory.
 fn is_held(data_dir: &Path) -> bool {
     data_dir.join("lock").exists() && matches!(spool::Lock::take(data_dir), Err(spool::SpoolError::InUse(_)))

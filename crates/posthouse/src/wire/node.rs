@@ -15,7 +15,7 @@ use store::Store;
 use web::Face;
 use zeroize::Zeroizing;
 
-use super::{Source, events, gauges, local::StoreDomains, make_data_dir, open_store, settings};
+use super::{Source, directory, events, gauges, local::StoreDomains, open_store, settings};
 use crate::{
     admin::{self, Answer, Request},
     config::{Config, Service},
@@ -65,11 +65,14 @@ impl RunningTls {
 impl Node {
     /// Starts everything, in an order in which what can fail comes first.
     pub(super) async fn start(source: &Source, config: Config, clock: Clock, chance: Chance) -> anyhow::Result<Self> {
-        make_data_dir(&config.data_dir)?;
-        let lock = Lock::take(&config.data_dir)?;
+        directory::make(&config.data_dir)?;
+        let lock = directory::lock(&config.data_dir, &clock).await?;
         let listeners = bind(source, &config)?;
         let metrics = gauges::install()?;
         let (tasks, background) = (Tasks::new(), Tasks::new());
+        if let Source::File(_) = source {
+            directory::refuse_lost_store(&config)?;
+        }
         let store = open_store(&config).await?;
         let sandbox_password = match source {
             Source::File(_) => None,
@@ -261,7 +264,7 @@ async fn prepare_sandbox(config: &Config, store: &Store, chance: &Chance) -> any
 /// A secret of this server that outlives the process, made on the first start.
 fn secret(data_dir: &Path, chance: &Chance) -> anyhow::Result<[u8; 32]> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let path = data_dir.join("secret.key");
+    let path = data_dir.join(directory::SECRET_FILE);
     let shown = path.display();
     match std::fs::read(&path) {
         Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {

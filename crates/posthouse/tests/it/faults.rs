@@ -39,6 +39,45 @@ fn a_data_dir_that_cannot_be_made() {
 }
 
 #[test]
+fn a_command_that_has_the_directory_for_a_moment_is_waited_for() {
+    let node = Node::new(&configuration(""));
+    let lock = spool::Lock::take(&node.data()).expect("nobody has it");
+    let server = node.spawn();
+    server.wait_for("waiting for data_dir");
+    drop(lock);
+    server.wait_for("ready");
+}
+
+#[test]
+fn a_server_that_has_the_directory_is_not() {
+    let node = Node::new(&configuration(""));
+    let first = node.serve();
+    let (code, log) = node.spawn().wait();
+    assert_eq!(code, Some(1));
+    assert!(log.contains(&format!("held by process {}", first.id())) && !log.contains("waiting"), "{log}");
+}
+
+#[test]
+fn a_lost_store_is_not_begun_anew_in_silence() {
+    let node = Node::new(&configuration(""));
+    node.ok(&["domain", "add", "test.example"]);
+    assert!(node.serve().stop());
+    let store = node.data().join("posthouse.db");
+    for lost in ["missing", "empty"] {
+        std::fs::remove_file(&store).expect("it was there");
+        if lost == "empty" {
+            std::fs::write(&store, "").expect("a file");
+        }
+        let (code, log) = node.spawn().wait();
+        assert_eq!(code, Some(1));
+        assert!(log.contains(&format!("posthouse.db is {lost}")) && log.contains("restore it"), "{log}");
+        // What the sentence says helps.
+        node.ok(&["domain", "add", "test.example"]);
+        assert!(node.serve().stop());
+    }
+}
+
+#[test]
 fn a_key_that_is_none() {
     let node = Node::new(&configuration("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n"));
     std::fs::write(node.folder.path().join("cert.pem"), "not PEM").expect("a file");

@@ -1,0 +1,92 @@
+//! The data directory before anything is opened in it: made, ours to write in, locked, and not half of one.
+
+use std::{
+    fs, io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use net::Clock;
+use spool::{Lock, SpoolError};
+
+use crate::{config::Config, control};
+
+/// The file of the secret that outlives the process, in data_dir.
+pub(super) const SECRET_FILE: &str = "secret.key";
+/// How often, and how many times, a lock is tried again that a command has for a moment.
+const LOCK_POLL: Duration = Duration::from_millis(50);
+const LOCK_POLLS: u32 = 200;
+
+/// Makes data_dir, readable by its owner only, or says why it is no place to work in.
+pub(crate) fn make(data_dir: &Path) -> anyhow::Result<()> {
+    const OWNER_ONLY: u32 = 0o700;
+    let shown = data_dir.display();
+    let made = fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(data_dir);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            anyhow::anyhow!(
+                "cannot make the directory {shown} (data_dir): there is a file in its place; name a directory"
+            )
+        }
+        _ => anyhow::anyhow!("cannot make the directory {shown} (data_dir): {}", what_to_do(&error)),
+    })?;
+    rustix::fs::access(data_dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
+        anyhow::anyhow!("cannot write in the directory {shown} (data_dir): {}", what_to_do(&error.into()))
+    })
+}
+
+/// The error and its remedy.
+fn what_to_do(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "permission denied; make it with `install -d -m 700 -o USER`, where USER is who runs posthouse (now uid {})",
+            rustix::process::geteuid().as_raw()
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only".into(),
+        io::ErrorKind::StorageFull => {
+            "the disk is full, or has no inodes left (`df -i`); free some, then try again".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Takes the lock of a server. A command that edits the store has it for a moment, and is waited for; a server that
+/// answers is not.
+pub(super) async fn lock(data_dir: &Path, clock: &Clock) -> Result<Lock, SpoolError> {
+    for poll in 0..LOCK_POLLS {
+        match Lock::take(data_dir) {
+            Err(SpoolError::InUse(holder)) if !control::answers(data_dir) => {
+                if poll == 0 {
+                    tracing::info!(holder, "waiting for data_dir");
+                }
+                clock.sleep(LOCK_POLL).await;
+            }
+            other => return other,
+        }
+    }
+    Lock::take(data_dir)
+}
+
+/// Refuses to begin with an empty store in a directory that has served: every domain and user would be unknown, and their
+/// mail refused for good.
+pub(super) fn refuse_lost_store(config: &Config) -> anyhow::Result<()> {
+    let is_empty = |path: &PathBuf| fs::metadata(path).map_or(true, |file| file.len() == 0);
+    // The secret is made by the first start, after the store.
+    let has_served = config.data_dir.join(SECRET_FILE).exists();
+    let Some(store) = store_file(config).filter(|store| has_served && is_empty(store)) else {
+        return Ok(());
+    };
+    let state = if store.exists() { "empty" } else { "missing" };
+    anyhow::bail!(
+        "the store {} is {state}, and its data_dir is not new: every domain and user would be unknown, and their mail refused; \
+         restore it from a backup, or begin a new one with `posthouse domain add`",
+        store.display()
+    )
+}
+
+/// The file of the store, as `store` finds it.
+fn store_file(config: &Config) -> Option<PathBuf> {
+    let file = config.store_url.strip_prefix("sqlite:")?;
+    Some(config.data_dir.join(file.strip_prefix("//").unwrap_or(file)))
+}
