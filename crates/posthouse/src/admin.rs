@@ -174,6 +174,9 @@ pub(crate) struct HistoryView {
     pub(crate) reply: Option<ReplyView>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) next_due: Option<Rfc3339>,
+    /// Who handed the message in, when it is about its acceptance.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) origin: Option<mail::Origin>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub(crate) transcript: Vec<LineView>,
 }

@@ -16,6 +16,8 @@ const SUMMARY_DOMAINS: usize = 20;
 pub(crate) const PAGE_MAX: usize = 1000;
 /// Outbox entries read at once when looking for what the store does not have yet.
 const OUTBOX_PAGE: usize = 1000;
+/// Ids of each kind that the log names when an operator changes many.
+const IDS_LOGGED: usize = 10;
 /// Such pages read for one question.
 const OUTBOX_PAGES_MAX: usize = 50;
 
@@ -77,11 +79,10 @@ impl Queue {
             Request::List { filter, page } => self.list(filter, page).await.map(Answer::Deliveries),
             Request::Show(name) => self.show(name).await.map(|view| Answer::Message(Box::new(view))),
             Request::Update { filter, update } => {
-                tracing::info!(?filter, ?update, "an operator changes the queue");
-                if matches!(update, Update::Retry | Update::Release | Update::Reroute(_)) {
-                    self.outbound.end_suspensions();
-                }
-                self.spool.update(&filter, &update, self.clock.now()).await.map(Answer::Changed).map_err(sentence)
+                let changed = self.update(&filter, &update).await.map_err(sentence)?;
+                let (which, how) = (in_words(&filter), verb(&update));
+                tracing::info!(how, which, changed, "an operator changed the queue");
+                Ok(Answer::Changed(changed))
             }
             Request::Recover => {
                 self.spool.recover().await.map_err(sentence)?;
@@ -89,6 +90,23 @@ impl Queue {
                 Ok(Answer::Changed(1))
             }
         }
+    }
+
+    async fn update(&self, filter: &Filter, update: &Update) -> Result<u64, spool::SpoolError> {
+        if matches!(update, Update::Retry | Update::Release | Update::Reroute(_)) {
+            self.outbound.end_suspensions();
+        }
+        let changed = self.spool.update(filter, update, self.clock.now()).await?;
+        if matches!(update, Update::Reroute(_)) {
+            // Another route is for now, not for when the old one would have been tried again.
+            for state in [State::Queued, State::Deferred] {
+                if filter.state.is_none_or(|wanted| wanted == state) {
+                    let waiting = Filter { state: Some(state), ..filter.clone() };
+                    self.spool.update(&waiting, &Update::Retry, self.clock.now()).await?;
+                }
+            }
+        }
+        Ok(changed)
     }
 
     async fn summary(&self) -> Result<Summary, spool::SpoolError> {
@@ -195,6 +213,33 @@ impl Queue {
             }
         }
     }
+}
+
+fn verb(update: &Update) -> String {
+    match update {
+        Update::Hold => "hold".into(),
+        Update::Release => "release".into(),
+        Update::Cancel => "cancel".into(),
+        Update::Retry => "retry".into(),
+        Update::Reroute(route) => format!("reroute to {route}"),
+    }
+}
+
+/// A filter for the log.
+fn in_words(filter: &Filter) -> String {
+    let mut words: Vec<String> = Vec::new();
+    words.extend(filter.messages.iter().take(IDS_LOGGED).map(ToString::to_string));
+    words.extend(filter.deliveries.iter().take(IDS_LOGGED).map(ToString::to_string));
+    let ids = filter.messages.len() + filter.deliveries.len();
+    if let more @ 1.. = ids.saturating_sub(words.len()) {
+        words.push(format!("and {more} more"));
+    }
+    words.extend(filter.to.iter().map(|to| format!("to {to}")));
+    words.extend(filter.from.iter().map(|from| format!("from {from}")));
+    words.extend(filter.domain.iter().map(|domain| format!("domain {domain}")));
+    words.extend(filter.state.iter().map(|state| format!("state {state:?}").to_lowercase()));
+    words.extend(filter.older.iter().map(|older| format!("accepted before {older}")));
+    if words.is_empty() { "everything".into() } else { words.join(", ") }
 }
 
 /// The store's word for a state that the spool does not have any more.

@@ -160,10 +160,11 @@ fn happening(event: &Event) -> HistoryView {
         attempt: None,
         reply: None,
         next_due: None,
+        origin: None,
         transcript: Vec::new(),
     };
     match &event.kind {
-        EventKind::Accepted { .. } => {}
+        EventKind::Accepted { envelope, .. } => view.origin = Some(envelope.origin.clone()),
         EventKind::Attempted { recipient, attempt, outcome, next_due, transcript, .. } => {
             view.address = Some(recipient.clone());
             view.attempt = Some(*attempt);

@@ -164,8 +164,8 @@ pub(super) enum QueueVerb {
         #[command(flatten)]
         which: Which,
         /// List at most so many
-        #[arg(long, default_value_t = 100, value_name = "N")]
-        limit: usize,
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
     },
     /// Show one message: envelope, recipients, history, the conversation of the last failure
     Show {
@@ -193,9 +193,10 @@ pub(super) enum QueueVerb {
         #[command(flatten)]
         which: Changed,
     },
-    /// Send along another route
+    /// Send along another route, now
     #[command(after_help = "--to names the route here when it is one of mx, relay:HOST:PORT, maildir, capture, hold, \
-                            reject; an address or @domain is a recipient, as with the other verbs.")]
+                            reject; an address or @domain is a recipient, as with the other verbs. What waits is tried \
+                            at once; what is held stays held.")]
     Reroute {
         #[command(flatten)]
         which: Changed,
@@ -207,7 +208,7 @@ pub(super) enum QueueVerb {
     Recover,
 }
 
-/// Which deliveries: all that is given must hold.
+/// Which deliveries: one of the ids, and all the options that are given.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Which {
     /// Messages (msg_…) or single recipients (rcp_…)

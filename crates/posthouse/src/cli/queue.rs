@@ -2,6 +2,8 @@
 
 mod show;
 
+use std::collections::HashSet;
+
 use anyhow::{Context as _, bail};
 use mail::Timestamp;
 use spool::{Filter, Page, State, Update};
@@ -91,22 +93,27 @@ fn say_summary(summary: &Summary) {
     }
 }
 
-fn list(place: &Place, which: &Which, limit: usize) -> anyhow::Result<()> {
-    let filter = filter(which, place.clock.now())?;
+fn list(place: &Place, which: &Which, limit: u32) -> anyhow::Result<()> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut rows: Vec<DeliveryRow> = Vec::new();
-    let mut cursor = None;
-    let mut more = true;
-    while more && rows.len() < limit {
-        let page = Page { limit: (limit - rows.len()).min(PAGE_MAX), cursor };
-        let request = queue::Request::List { filter: filter.clone(), page };
-        let Answer::Deliveries(found) = ask(place, request, "listing")? else {
-            return Err(unexpected());
-        };
-        rows.extend(found.rows);
-        cursor = found.cursor;
-        more = cursor.is_some();
+    let mut more = false;
+    for filter in filters(which, place.clock.now())? {
+        let mut cursor = None;
+        while rows.len() < limit {
+            let page = Page { limit: (limit - rows.len()).min(PAGE_MAX), cursor };
+            let request = queue::Request::List { filter: filter.clone(), page };
+            let Answer::Deliveries(found) = ask(place, request, "listing")? else {
+                return Err(unexpected());
+            };
+            let known: HashSet<_> = rows.iter().map(|row| row.recipient.id).collect();
+            rows.extend(found.rows.into_iter().filter(|row| !known.contains(&row.recipient.id)));
+            cursor = found.cursor;
+            more = cursor.is_some();
+            if !more {
+                break;
+            }
+        }
     }
-    rows.truncate(limit);
     if place.json {
         return say_json(&rows);
     }
@@ -145,27 +152,48 @@ fn say_rows(rows: &[DeliveryRow], now: Timestamp) {
 }
 
 fn change(place: &Place, which: &Changed, update: Update, done: &str) -> anyhow::Result<()> {
-    let filter = filter(&which.which, place.clock.now())?;
-    if filter == Filter::default() && !which.all {
+    let filters = filters(&which.which, place.clock.now())?;
+    if filters.contains(&Filter::default()) && !which.all {
         bail!("say which: ids, or --to, --from, --domain, --state, --older; or --all for everything in the queue");
     }
-    let Answer::Changed(count) = ask(place, queue::Request::Update { filter, update }, "changing")? else {
-        return Err(unexpected());
-    };
+    let mut count = 0;
+    for filter in filters {
+        let request = queue::Request::Update { filter, update: update.clone() };
+        let Answer::Changed(changed) = ask(place, request, "changing")? else {
+            return Err(unexpected());
+        };
+        count += changed;
+    }
     if place.json {
         return say_json(&serde_json::json!({ "changed": count }));
     }
     say(&match count {
-        0 => "Nothing matches.".to_owned(),
+        0 => format!("Nothing was changed: {}.", why_not(&update)),
         1 => format!("1 delivery {done}."),
         count => format!("{count} deliveries {done}."),
     });
     Ok(())
 }
 
+/// Why a verb found nothing to do.
+fn why_not(update: &Update) -> &'static str {
+    match update {
+        Update::Hold => "nothing in the queue matches, or it is held already",
+        Update::Release => "nothing that is held matches",
+        Update::Retry => "nothing that waits for an attempt matches; what is held goes on with `queue release`",
+        Update::Cancel | Update::Reroute(_) => "nothing in the queue matches",
+    }
+}
+
 fn reroute(place: &Place, mut which: Changed, route: Option<String>) -> anyhow::Result<()> {
     let (mut routes, recipients): (Vec<_>, Vec<_>) =
         which.which.to.drain(..).partition(|to| !to.contains('@') && is_route(to));
+    if let Some(neither) = recipients.iter().find(|to| !to.contains('@')) {
+        bail!(
+            "`{}` is no route and no recipient; a route is mx, relay:HOST:PORT, maildir, capture, hold or reject",
+            mail::for_log(neither, 100)
+        );
+    }
     routes.extend(route);
     which.which.to = recipients;
     let [route] = routes.as_slice() else {
@@ -191,7 +219,16 @@ fn recover(place: &Place) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The filter that was typed.
+/// The filters that were typed: whole messages and single recipients are two, as either may match.
+fn filters(which: &Which, now: Timestamp) -> anyhow::Result<Vec<Filter>> {
+    let filter = filter(which, now)?;
+    if filter.messages.is_empty() || filter.deliveries.is_empty() {
+        return Ok(vec![filter]);
+    }
+    let recipients = Filter { messages: Vec::new(), ..filter.clone() };
+    Ok(vec![Filter { deliveries: Vec::new(), ..filter }, recipients])
+}
+
 fn filter(which: &Which, now: Timestamp) -> anyhow::Result<Filter> {
     let mut filter = Filter::default();
     for id in &which.ids {

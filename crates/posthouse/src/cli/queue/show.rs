@@ -10,6 +10,8 @@ use crate::{
     cli::terminal::when,
 };
 
+/// Columns of an event's name, where something follows it.
+const EVENT_WIDTH: usize = 10;
 /// Octets of a text from outside on one line.
 const TEXT_MAX: usize = 500;
 
@@ -36,6 +38,9 @@ fn page(message: &MessageView, now: Timestamp) -> String {
         when(message.received_at.0, now),
         mail::for_log(&message.service, TEXT_MAX),
     );
+    if let Some(origin) = message.history.iter().find_map(|happening| happening.origin.as_ref()) {
+        write_origin(&mut page, origin);
+    }
     for recipient in &message.recipients {
         write_recipient(&mut page, recipient, now);
     }
@@ -51,6 +56,24 @@ fn page(message: &MessageView, now: Timestamp) -> String {
         }
     }
     page
+}
+
+/// Who handed it in: nothing for mail that was made here.
+fn write_origin(page: &mut String, origin: &mail::Origin) {
+    let Some(peer) = origin.peer else { return };
+    let _infallible = write!(page, "client    {peer}");
+    if let Some(helo) = &origin.helo {
+        let _infallible = write!(page, ", calls itself {}", mail::for_log(helo, TEXT_MAX));
+    }
+    if let Some(user) = &origin.user {
+        let _infallible = write!(page, ", authenticated as {user}");
+    }
+    match &origin.tls {
+        Some(tls) => {
+            let _infallible = writeln!(page, ", {}", mail::for_log(&tls.version, TEXT_MAX));
+        }
+        None => page.push_str(", without TLS\n"),
+    }
 }
 
 fn write_recipient(page: &mut String, recipient: &RecipientView, now: Timestamp) {
@@ -91,9 +114,10 @@ fn reply_line(reply: &ReplyView) -> String {
 
 fn write_happening(page: &mut String, happening: &HistoryView) {
     let event = happening.event.strip_prefix("message.").unwrap_or(&happening.event);
-    let _infallible = write!(page, "  {}  {event:<10}", happening.at.0);
+    let _infallible = write!(page, "  {}  {event}", happening.at.0);
     if let Some(address) = &happening.address {
-        let _infallible = write!(page, " {address}");
+        let gap = EVENT_WIDTH.saturating_sub(event.len());
+        let _infallible = write!(page, "{:gap$} {address}", "");
     }
     if let Some(reply) = &happening.reply {
         let _infallible = write!(page, "  {}", reply_line(reply));
