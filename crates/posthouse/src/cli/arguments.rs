@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mail::{Domain, Mailbox};
 
-/// An SMTP server and delivery engine.
+/// An SMTP server and delivery engine
 #[derive(Debug, Parser)]
-#[command(name = "posthouse", version, about, max_term_width = 100, infer_long_args = false)]
+#[command(name = "posthouse", bin_name = "posthouse", version, max_term_width = 100, infer_long_args = false)]
 #[command(after_help = "Without --config, every command means the sandbox in ./posthouse-data.")]
 pub(super) struct Arguments {
     /// The configuration file; without it, the sandbox

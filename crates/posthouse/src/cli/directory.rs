@@ -1,6 +1,7 @@
 //! `posthouse domain`, `user`, `alias`, `catch-all`: what an operator edits. A running server is asked; without one the
 //! command opens the store itself, under the directory's lock.
 
+use anyhow::bail;
 use store::DomainKind;
 
 use super::{
@@ -96,6 +97,11 @@ fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
     let asked = control::ask(&config.data_dir, Request::Directory(request.clone()));
     match asked {
         Ok(answer) => Ok(answer),
+        // Whoever forgot --config does not edit a sandbox that nobody started.
+        Err(ControlError::NotRunning(_)) if place.config.is_none() && !config.data_dir.exists() => bail!(
+            "there is no sandbox in ./{}; start one with `posthouse serve`, or name your configuration with --config FILE",
+            config.data_dir.display()
+        ),
         Err(ControlError::NotRunning(_)) => directory::answer_alone(&config, request),
         Err(other) => Err(other.into()),
     }
@@ -129,7 +135,7 @@ fn list(place: &Place, request: directory::Request) -> anyhow::Result<()> {
             );
         }
         Answer::Changed(_) | Answer::Summary(_) | Answer::Deliveries(_) | Answer::Message(_) => {
-            anyhow::bail!("the server answered something else than it was asked; use the command of its release")
+            bail!("the server answered something else than it was asked; use the command of its release")
         }
     }
     Ok(())

@@ -39,7 +39,7 @@ const TLS_PORT: u16 = 465;
 
 /// Sends the letter; the code says whether every recipient was accepted.
 pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
-    let password = if letter.password_stdin { Some(first_line_of_stdin()?) } else { None };
+    let auth = credentials(&letter)?;
     let chance = Chance::system();
     let printer = Printer { json: place.json };
     let hostname = letter.ehlo.clone().unwrap_or_else(config::system_hostname);
@@ -57,13 +57,6 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let (host, stream) = connect(&letter, &place.clock, printer).await?;
-        let auth = match (&letter.auth_user, password) {
-            (Some(username), Some(password)) => {
-                Some(Credentials { username: username.clone(), password: Secret::new(password.as_str()) })
-            }
-            (Some(_), None) => bail!("--auth-user needs a password: add --password-stdin"),
-            (None, _) => None,
-        };
         let settings = settings(&letter, hostname, auth, stream.peer_addr().ip());
         let session = Session::new(Arc::new(settings), nonce(&chance), place.clock.instant());
         let client = tls::Client::opportunistic(place.clock.clone())?;
@@ -71,6 +64,17 @@ pub(super) fn run(place: &Place, letter: Letter) -> anyhow::Result<ExitCode> {
             Driver { session, stream: Some(stream), clock: place.clock.clone(), tls: client, host, printer, shown: 0 };
         driver.run(&letter, transaction, &content).await
     })
+}
+
+fn credentials(letter: &Letter) -> anyhow::Result<Option<Credentials>> {
+    let Some(username) = letter.auth_user.clone() else {
+        return Ok(None);
+    };
+    if !letter.password_stdin {
+        bail!("--auth-user needs a password: add --password-stdin, and give it as the first line of standard input");
+    }
+    let password = first_line_of_stdin()?;
+    Ok(Some(Credentials { username, password: Secret::new(password.as_str()) }))
 }
 
 fn settings(letter: &Letter, ehlo_name: String, auth: Option<Credentials>, peer: IpAddr) -> Settings {

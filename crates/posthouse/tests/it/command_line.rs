@@ -14,6 +14,7 @@ fn commands_of_later_versions_do_not_appear() {
     for command in ["serve", "check", "domain", "user", "alias", "catch-all", "queue", "send"] {
         assert!(help.contains(&format!("  {command}")), "{command} is missing in:\n{help}");
     }
+    assert!(help.starts_with("An SMTP server and delivery engine\n"), "{help}");
     for later in ["dkim", "campaign", "contact", "suppression", "demo", "trace", "backup", "reference"] {
         assert!(!help.contains(later), "{later} does not work yet, in:\n{help}");
     }
@@ -95,6 +96,15 @@ fn names_are_checked_before_anything_happens() {
     assert!(failed(&empty, &node.run_with_input(&empty, "\n")).contains("the password is empty"));
     let unknown = node.fails(&["user", "add", "ann@nowhere.example", "--password-stdin"]);
     assert!(unknown.contains("password") || unknown.contains("domain"), "{unknown}");
+}
+
+#[test]
+fn a_forgotten_configuration_edits_nothing() {
+    let node = Node::new("");
+    let arguments = ["domain", "add", "test.example"];
+    let said = failed(&arguments, &run(node.folder.path(), &arguments, ""));
+    assert!(said.contains("no sandbox in ./posthouse-data") && said.contains("--config"), "{said}");
+    assert!(!node.folder.path().join("posthouse-data").exists());
 }
 
 #[test]
