@@ -12,7 +12,7 @@ from rig import process
 from rig.certificates import Certificates
 
 from . import load
-from .servers import BOTH, PASSWORD, USER, PosthouseServer, Sink
+from .servers import BOTH, HOLDING, PASSWORD, USER, PosthouseServer, Sink
 
 KIB = 1024
 
@@ -204,6 +204,8 @@ CASES = [
     Case("accept 4 KiB, 20 sessions, one per connection", accept(4 * KIB, 20, False), rates("x4")),
     Case("accept 4 KiB, 20 sessions, kept", accept(4 * KIB, 20, True), rates("x7")),
     Case("accept 4 KiB, 100 sessions, kept", accept(4 * KIB, 100, True), rates("x7")),
+    Case("accept 4 KiB, 20 sessions, one per connection; Postfix on HOLD", accept(4 * KIB, 20, False), rates(""), HOLDING),
+    Case("accept 4 KiB, 20 sessions, kept; Postfix on HOLD", accept(4 * KIB, 20, True), rates(""), HOLDING),
     Case("accept 100 KiB, 20 sessions, kept", accept(100 * KIB, 20, True), rates("x2.5")),
     Case("relay 4 KiB, 20 sessions, one per connection", relay(4 * KIB, 20, False), rates("x5")),
     Case("relay 4 KiB, 20 sessions, kept", relay(4 * KIB, 20, True), rates("x7", "<=0.25")),
