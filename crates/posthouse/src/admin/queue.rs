@@ -85,8 +85,9 @@ impl Queue {
                 Ok(Answer::Changed(changed))
             }
             Request::Recover => {
+                let was_stopped = self.spool.poisoned().is_some();
                 self.spool.recover().await.map_err(sentence)?;
-                tracing::info!("an operator lifted the stop of the queue");
+                tracing::info!(was_stopped, "an operator had the queue checked: it is sound");
                 Ok(Answer::Changed(1))
             }
         }

@@ -14,6 +14,8 @@ use crate::{config::Config, control};
 
 /// The file of the secret that outlives the process, in data_dir.
 pub(super) const SECRET_FILE: &str = "secret.key";
+/// The folder of the queue, in data_dir.
+pub(super) const SPOOL_FOLDER: &str = "spool";
 /// How often, and how many times, a lock is tried again that a command has for a moment.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 const LOCK_POLLS: u32 = 200;
@@ -71,18 +73,46 @@ pub(super) async fn lock(data_dir: &Path, clock: &Clock) -> Result<Lock, SpoolEr
 /// Refuses to begin with an empty store in a directory that has served: every domain and user would be unknown, and their
 /// mail refused for good.
 pub(super) fn refuse_lost_store(config: &Config) -> anyhow::Result<()> {
-    let is_empty = |path: &PathBuf| fs::metadata(path).map_or(true, |file| file.len() == 0);
-    // The secret is made by the first start, after the store.
-    let has_served = config.data_dir.join(SECRET_FILE).exists();
-    let Some(store) = store_file(config).filter(|store| has_served && is_empty(store)) else {
+    let Some(store) = store_file(config).filter(|_| has_served(config)) else {
         return Ok(());
     };
-    let state = if store.exists() { "empty" } else { "missing" };
+    let Some(state) = lost(&store) else {
+        return Ok(());
+    };
     anyhow::bail!(
         "the store {} is {state}, and its data_dir is not new: every domain and user would be unknown, and their mail refused; \
          restore it from a backup, or begin a new one with `posthouse domain add`",
         store.display()
     )
+}
+
+/// Refuses to begin with an empty queue where one was: SQLite would throw away the log beside an empty file, and the
+/// contents that no row refers to would be swept. Whoever wants that moves the folder away.
+pub(super) fn refuse_lost_queue(config: &Config) -> anyhow::Result<()> {
+    let folder = config.data_dir.join(SPOOL_FOLDER);
+    let queue = folder.join("queue.db");
+    let Some(state) = lost(&queue).filter(|_| has_served(config) && folder.exists()) else {
+        return Ok(());
+    };
+    anyhow::bail!(
+        "the queue {} is {state}, and its data_dir is not new: accepted mail may be lost; restore it from a backup, or move {} \
+         away, keep it for a look, and begin with an empty queue",
+        queue.display(),
+        folder.display()
+    )
+}
+
+/// How a file that must not be new is lost, if it is.
+fn lost(path: &Path) -> Option<&'static str> {
+    match fs::metadata(path) {
+        Ok(file) => (file.len() == 0).then_some("empty"),
+        Err(error) => (error.kind() == io::ErrorKind::NotFound).then_some("missing"),
+    }
+}
+
+/// Whether a server has run here. The secret is made by the first start, after both databases.
+fn has_served(config: &Config) -> bool {
+    config.data_dir.join(SECRET_FILE).exists()
 }
 
 /// The file of the store, as `store` finds it.

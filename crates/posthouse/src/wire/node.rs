@@ -70,6 +70,7 @@ impl Node {
         let listeners = bind(source, &config)?;
         let metrics = gauges::install()?;
         let (tasks, background) = (Tasks::new(), Tasks::new());
+        directory::refuse_lost_queue(&config)?;
         if let Source::File(_) = source {
             directory::refuse_lost_store(&config)?;
         }
@@ -150,7 +151,7 @@ fn bind(source: &Source, config: &Config) -> anyhow::Result<Vec<Bound>> {
 }
 
 fn open_spool(config: &Config, clock: &Clock, chance: &Chance) -> anyhow::Result<Arc<dyn Spool>> {
-    let mut options = spool::sqlite::Options::new(config.data_dir.join("spool"), chance.bytes());
+    let mut options = spool::sqlite::Options::new(config.data_dir.join(directory::SPOOL_FOLDER), chance.bytes());
     options.disk_reserve = config.limits.disk_reserve;
     // For the histogram of syncs.
     options.instant = Some(|| Clock::system().instant());

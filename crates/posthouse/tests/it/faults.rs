@@ -78,6 +78,35 @@ fn a_lost_store_is_not_begun_anew_in_silence() {
 }
 
 #[test]
+fn a_lost_queue_is_not_begun_anew_in_silence() {
+    let node = Node::new(&configuration("[[route]]\nto = \"hold\"\n"));
+    node.ok(&["domain", "add", "test.example"]);
+    node.add_user("ann@test.example", "one two three");
+    let server = node.serve();
+    let letter = format!("Subject: large\r\n\r\n{}", "text\r\n".repeat(100_000));
+    Smtp::connect(server.address("mx")).mail("a@far.example", &["ann@test.example"], &letter);
+    server.kill();
+    let spool = node.data().join("spool");
+    let names = |folder: &str| {
+        let entries = std::fs::read_dir(spool.join(folder)).expect("a folder").flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| (entry.file_name(), entry.metadata().map(|it| it.len()).ok())).collect();
+        names.sort();
+        names
+    };
+    std::fs::write(spool.join("queue.db"), "").expect("it is emptied");
+    let before = (names(""), names("content"));
+    let (code, log) = node.spawn().wait();
+    assert_eq!(code, Some(1));
+    assert!(log.contains("queue.db is empty") && log.contains("move"), "{log}");
+    assert_eq!((names(""), names("content")), before, "nothing was touched");
+    // What the sentence says helps.
+    std::fs::rename(&spool, node.data().join("spool-of-yesterday")).expect("it is moved");
+    let server = node.serve();
+    Smtp::connect(server.address("mx")).mail("a@far.example", &["ann@test.example"], "Subject: x\r\n\r\nx");
+}
+
+#[test]
 fn a_key_that_is_none() {
     let node = Node::new(&configuration("[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n"));
     std::fs::write(node.folder.path().join("cert.pem"), "not PEM").expect("a file");
