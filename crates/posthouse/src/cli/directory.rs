@@ -2,6 +2,7 @@
 //! command opens the store itself, under the directory's lock.
 
 use anyhow::bail;
+use spool::SpoolError;
 use store::DomainKind;
 
 use super::{
@@ -11,8 +12,12 @@ use super::{
 };
 use crate::{
     admin::{Answer, Request, directory},
+    config::Config,
     control::{self, ControlError},
 };
+
+/// How often a command tries again that finds the directory free and then taken.
+const COLLISIONS_MAX: u32 = 50;
 
 /// `posthouse domain`.
 pub(super) fn domain(place: &Place, verb: DomainVerb) -> anyhow::Result<()> {
@@ -91,9 +96,21 @@ fn change(place: &Place, request: directory::Request, done: &str) -> anyhow::Res
     Ok(())
 }
 
-/// The running server if there is one, else the store itself.
+/// The running server if there is one, else the store itself. Another command that has the directory just then is
+/// waited for, as is a server that starts.
 fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
     let config = place.config()?;
+    for _ in 0..COLLISIONS_MAX {
+        match ask_once(place, &config, request.clone()) {
+            Err(error) if matches!(error.downcast_ref(), Some(SpoolError::InUse(_))) => {}
+            other => return other,
+        }
+    }
+    ask_once(place, &config, request)
+}
+
+fn ask_once(place: &Place, config: &Config, request: directory::Request) -> anyhow::Result<Answer> {
+    // This waits for as long as somebody has the directory and does not answer.
     let asked = control::ask(&config.data_dir, Request::Directory(request.clone()));
     match asked {
         Ok(answer) => Ok(answer),
@@ -102,7 +119,7 @@ fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
             "there is no sandbox in ./{}; start one with `posthouse serve`, or name your configuration with --config FILE",
             config.data_dir.display()
         ),
-        Err(ControlError::NotRunning(_)) => directory::answer_alone(&config, request),
+        Err(ControlError::NotRunning(_)) => directory::answer_alone(config, request),
         Err(other) => Err(other.into()),
     }
 }

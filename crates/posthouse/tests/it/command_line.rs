@@ -64,6 +64,19 @@ fn the_directory_without_a_server() {
 }
 
 #[test]
+fn commands_at_the_same_time_all_succeed() {
+    const COMMANDS: usize = 12;
+    let node = Node::new(&configuration(""));
+    std::thread::scope(|scope| {
+        for number in 0..COMMANDS {
+            let node = &node;
+            scope.spawn(move || node.ok(&["domain", "add", &format!("d{number}.example")]));
+        }
+    });
+    assert_eq!(node.json(&["domain", "list"]).as_array().map(Vec::len), Some(COMMANDS));
+}
+
+#[test]
 fn the_directory_while_the_server_runs() {
     let node = Node::new(&configuration(""));
     let server = node.serve();
