@@ -66,6 +66,9 @@ impl Stream {
 
     /// Waits until [`Stream::try_read`] is worth a call: there are bytes, the end, or an error. Cancel-safe.
     pub async fn readable(&self) -> io::Result<()> {
+        // A task that has read its share gets nothing more from TLS until it lets others run: a loop of reading and
+        // waiting would turn for ever without doing either.
+        tokio::task::consume_budget().await;
         if let Layer::Tls(stream) = &self.layer
             && !stream.get_ref().1.wants_read()
         {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -40,10 +40,26 @@ impl Transport {
 
     pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(socket) => socket.try_read(buffer),
+            Self::Tcp(socket) => try_recv(socket, buffer),
             Self::Sim(pipe) => pipe.try_read(buffer),
         }
     }
+}
+
+/// Reads without waiting. A buffer that was not filled has drained the socket: that is told to the runtime, which saves
+/// the system call that would find nothing. Bytes and ends that come in the meantime are not lost: the system reports
+/// each arrival anew, and the runtime forgets only what it knew before this read.
+fn try_recv(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut drained = None;
+    let read = socket.try_io(Interest::READABLE, || {
+        let (read, _) = rustix::net::recv(socket, &mut *buffer, rustix::net::RecvFlags::empty())?;
+        if 0 < read && read < buffer.len() {
+            drained = Some(read);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(read)
+    });
+    drained.map_or(read, Ok)
 }
 
 impl AsyncRead for Transport {

@@ -41,6 +41,46 @@ async fn bytes_go_both_ways_and_the_ends_know_each_other() {
     assert_eq!(server.try_read(&mut buffer).unwrap(), 0);
 }
 
+/// Every piece is read with a buffer that it does not fill, as fast as the ends can answer each other: an arrival that got
+/// lost between two reads would stop the game.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_reads_lose_no_arrival() {
+    const ROUNDS: usize = 5_000;
+    let (mut client, mut server) = pair().await;
+    let tasks = Tasks::new();
+    let echo = tasks.spawn("echo", async move {
+        let mut buffer = [0; 64];
+        loop {
+            server.readable().await.unwrap();
+            match server.try_read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => server.write_whole(&buffer[..read]).await.unwrap(),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+    });
+    let game = async {
+        let mut answer = [0; 3];
+        for round in 0..ROUNDS {
+            client.write_whole(b"a").await.unwrap();
+            if round % 3 == 0 {
+                tokio::task::yield_now().await;
+            }
+            client.write_whole(b"bc").await.unwrap();
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(&answer, b"abc");
+        }
+        // The last piece and the end come as one.
+        client.write_whole(b"z").await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"z");
+    };
+    Clock::system().timeout_at(soon(), game).await.expect("an arrival was lost");
+    echo.await.unwrap();
+}
+
 #[tokio::test]
 async fn parts_are_written_whole_even_when_the_reader_is_slow() {
     let (mut client, mut server) = pair().await;

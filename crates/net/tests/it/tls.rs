@@ -284,3 +284,33 @@ async fn our_client_resumes() {
         assert_eq!((near.is_resumed(), far.is_resumed()), (resumed, resumed), "{name}");
     }
 }
+
+/// The runtime gives a task so many reads before it must let others run. A loop that waits by `readable` does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reading_much_at_once_comes_to_an_end() {
+    const OCTETS: usize = 4 * 1024 * 1024;
+    const VAIN_MAX: usize = 100_000;
+    let (server, _directory) = own_server();
+    let client = Client::opportunistic(Clock::system()).unwrap();
+    let (near, far) = handshake(tcp_pair().await, &client, &server, "mx.example.net").await;
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    let tasks = net::tasks::Tasks::new();
+    let writer = tasks.spawn("writer", async move {
+        near.write_whole(&vec![b'x'; OCTETS]).await.unwrap();
+        near
+    });
+    let (mut received, mut vain) = (0, 0);
+    while received < OCTETS {
+        far.readable().await.unwrap();
+        match far.try_read(&mut [0; 512]) {
+            Ok(count) => received += count,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                vain += 1;
+                assert!(vain < VAIN_MAX, "it turns in vain after {received} octets");
+            }
+        }
+    }
+    assert_eq!(received, OCTETS);
+    writer.await.unwrap();
+}
