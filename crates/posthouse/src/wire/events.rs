@@ -15,6 +15,9 @@ const BATCH: usize = 500;
 const UNTRIMMED_MAX: u64 = 5_000;
 /// How long an idle task sleeps at most.
 const IDLE: Duration = Duration::from_secs(30);
+/// From the begin of one batch to that of the next, unless the first was full: each is a transaction with a sync of its
+/// own, so mail under load is told of in few large batches, while a lone message is told of at once.
+const PACE: Duration = Duration::from_millis(100);
 /// The first wait after a failure; it doubles.
 const BACK_OFF_MIN: Duration = Duration::from_millis(200);
 /// The longest such wait.
@@ -28,13 +31,20 @@ pub(super) async fn copy(spool: Arc<dyn Spool>, store: Store, clock: Clock, task
     let mut stopped = std::pin::pin!(tasks.cancelled());
     loop {
         let stopping = tasks.is_shutdown();
+        let began = clock.instant();
         match copier.step().await {
             Ok(Step::Copied) => {}
             Ok(Step::Idle(_)) if stopping => return,
-            Ok(Step::Idle(after)) => tokio::select! {
-                () = copier.spool.outbox_ready(after, IDLE) => {}
-                () = stopped.as_mut() => {}
-            },
+            Ok(Step::Idle(after)) => {
+                let next = async {
+                    copier.spool.outbox_ready(after, IDLE).await;
+                    clock.sleep_until(began + PACE).await;
+                };
+                tokio::select! {
+                    () = next => {}
+                    () = stopped.as_mut() => {}
+                }
+            }
             Err(error) => {
                 if !failing {
                     tracing::error!(error = %format!("{error:#}"), "events cannot be copied to the store; mail goes on, they wait in the outbox");
