@@ -129,7 +129,10 @@ fn a_reload_under_load_drops_nobody() {
     for client in clients {
         client.join().expect("every message got its 250");
     }
-    assert_eq!(queued(&node).len(), CLIENTS * 40);
+    // A delivery on its way from fresh to held can slip between two looks of one list; one that is lost never comes back.
+    eventually("every message in the queue", || (queued(&node).len() == CLIENTS * 40).then_some(()));
+    let twice: Vec<_> = queued(&node).into_iter().filter(|(_, count)| *count > 1).collect();
+    assert!(twice.is_empty(), "taken twice: {twice:?}");
 }
 
 /// Starts the server once more and looks for every accepted recipient. What a start finds in the queue shows up in lists
