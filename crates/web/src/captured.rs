@@ -207,12 +207,15 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
     if cut {
         body = html!(body, "<p><strong>", words.cut, "</strong></p>");
     }
+    html!(body, envelope(row, words), header(letter, words), parts(&id, letter, words), attachments(letter, words))
+}
+
+fn envelope(row: &CaptureView, words: &'static Words) -> Html {
     let mut to = Html::default();
     for recipient in &row.recipients {
         to = html!(to, recipient.to_string(), "<br>");
     }
-    body = html!(
-        body,
+    html!(
         "<h2>",
         words.envelope,
         "</h2><table class=\"fields\"><tr><th>",
@@ -227,14 +230,21 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
         words.to,
         "</th><td>",
         to,
-        "</td></tr></table><h2>",
-        words.header,
-        "</h2><table class=\"fields\">"
-    );
+        "</td></tr></table>"
+    )
+}
+
+fn header(letter: &Letter, words: &'static Words) -> Html {
+    let mut rows = Html::default();
     for (name, value) in &letter.fields {
-        body = html!(body, "<tr><th>", name, "</th><td>", value, "</td></tr>");
+        rows = html!(rows, "<tr><th>", name, "</th><td>", value, "</td></tr>");
     }
-    body = html!(body, "</table>");
+    html!("<h2>", words.header, "</h2><table class=\"fields\">", rows, "</table>")
+}
+
+/// The text, and the HTML in a frame of its own.
+fn parts(id: &str, letter: &Letter, words: &'static Words) -> Html {
+    let mut body = Html::default();
     if let Some(text) = &letter.text {
         body = html!(body, "<h2>", words.text, "</h2><pre>", text, "</pre>");
     }
@@ -248,21 +258,25 @@ fn describe(row: &CaptureView, letter: &Letter, cut: bool, words: &'static Words
             "</p><iframe sandbox title=\"",
             words.html,
             "\" src=\"/captured/",
-            &id,
+            id,
             "/html\"></iframe>"
         );
     }
     if letter.text.is_none() && letter.html.is_none() {
         body = html!(body, "<p>", words.no_text, "</p>");
     }
-    if !letter.attachments.is_empty() {
-        body = html!(body, "<h2>", words.attachments, "</h2><ul>");
-        for (name, size) in &letter.attachments {
-            body = html!(body, "<li>", name, " <span class=\"soft\">", words.size_of(*size as u64), "</span></li>");
-        }
-        body = html!(body, "</ul>");
-    }
     body
+}
+
+fn attachments(letter: &Letter, words: &'static Words) -> Html {
+    if letter.attachments.is_empty() {
+        return Html::default();
+    }
+    let mut items = Html::default();
+    for (name, size) in &letter.attachments {
+        items = html!(items, "<li>", name, " <span class=\"soft\">", words.size_of(*size as u64), "</span></li>");
+    }
+    html!("<h2>", words.attachments, "</h2><ul>", items, "</ul>")
 }
 
 /// `GET /captured/ID/html`: the HTML part as it came, in a sandbox that runs and fetches nothing.
