@@ -5,7 +5,7 @@ POSTHOUSE := target/release/posthouse
 DENY_VERSION := 0.20.2
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: run test check bench interop interop-full fuzz crash release clean-data deny
+.PHONY: run test check bench interop interop-full fuzz crash release deny
 
 ## Build, start the sandbox in ./posthouse-data, print where to look. Ctrl-C stops it.
 run:
@@ -48,6 +48,6 @@ SECONDS_EACH ?= 600
 fuzz:
 	fuzz/run $(SECONDS_EACH)
 
-## A hundred rounds of kill -9, and the long walks.
+## A hundred rounds of kill -9, power cuts, failing calls, damage and the model; the long walks.
 crash:
-	POSTHOUSE_ROUNDS=100 POSTHOUSE_STEPS=1000000 $(CARGO) test --workspace -- crash walk kill
+	POSTHOUSE_ROUNDS=100 POSTHOUSE_STEPS=1000000 $(CARGO) test --workspace -- crash walk kill model g1_ g2_ g3_ g4_
