@@ -10,6 +10,7 @@ use serde::Deserialize;
 const LAYERS: &[(&str, u8)] = &[
     ("mail", 0),
     ("smtp", 1),
+    ("policy", 1),
     ("net", 2),
     ("spool", 2),
     ("store", 2),
@@ -35,7 +36,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
 ];
 
 /// Crates without I/O, clock and chance may not even see a runtime.
-const PURE: &[&str] = &["mail", "smtp"];
+const PURE: &[&str] = &["mail", "smtp", "policy"];
 const RUNTIMES: &[&str] = &["tokio", "async-trait", "tracing", "metrics", "rustix", "libc"];
 
 /// Words that only some crates may write, for what a manifest can't show: tokio is in many manifests, its sockets are not.
