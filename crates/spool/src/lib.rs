@@ -43,8 +43,8 @@
 //! A full disk fails what is waiting, and the next try may succeed. Any other error of a write or sync stops the spool
 //! ([`Spool::poisoned`]): what the disk holds is then known to nobody, and a sync that failed must never be tried again as
 //! if it had not. [`Spool::recover`] opens the files again, checks every page, and goes on from what is there; attempts
-//! that were under way have lost their leases. A database that cannot be understood is renamed to `queue.db.damaged-N`,
-//! what can be read of it is taken over, and [`Spool::alerts`] says so.
+//! that were under way have lost their leases. A database that cannot be understood is renamed to `queue.db.damaged-N`;
+//! every row on its sound pages is taken over, however its tree is broken, and [`Spool::alerts`] says so.
 
 mod content;
 mod lock;

@@ -1,31 +1,140 @@
-//! Taking over what can be read of a database that is damaged: every table is read from its beginning up to the first
-//! page that cannot be read, then from its end down to it.
+//! Taking over what can be read of a database that is damaged. Its pages are read one by one without SQLite, and every
+//! row of ours on them is taken over: a damaged page costs what stood on it and nothing else.
+
+mod pages;
+mod record;
 
 use std::{fmt, path::Path};
 
-use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
+use rusqlite::{Connection, params_from_iter, types::Value};
 
-/// Tables with the column that orders them. `destination` and `counter` are counted again.
-const TABLES: [(&str, &str); 8] = [
-    ("meta", "key"),
-    ("message", "seq"),
-    ("delivery", "seq"),
-    ("attempt", "seq"),
-    ("content", "seq"),
-    ("captured", "seq"),
-    ("idempotency", "key"),
-    ("outbox", "first"),
+use self::{
+    pages::{PAGE, Pages},
+    record::Row,
+};
+
+/// What a column of a row may be. A row belongs to the table all of whose columns it fits; no row fits two.
+#[derive(Clone, Copy)]
+enum Fits {
+    /// The row's number, which is not stored again.
+    Number,
+    Integer,
+    IntegerOrNull,
+    Text,
+    TextOrNull,
+    Blob,
+    BlobOrNull,
+    /// The id of a message or a delivery.
+    Id,
+    /// A name that the table `meta` knows.
+    MetaKey,
+    Anything,
+}
+
+/// A table whose rows are taken over: its name and its columns.
+type Table = (&'static str, &'static [(&'static str, Fits)]);
+
+/// `destination` and `counter` are counted again.
+const TABLES: [Table; 9] = [
+    ("meta", &[("key", Fits::MetaKey), ("value", Fits::Anything)]),
+    (
+        "message",
+        &[
+            ("seq", Fits::Number),
+            ("id", Fits::Id),
+            ("received", Fits::Integer),
+            ("expires", Fits::Integer),
+            ("size", Fits::Integer),
+            ("content", Fits::Integer),
+            ("recipients", Fits::Integer),
+            ("owner", Fits::IntegerOrNull),
+            ("lease_until", Fits::IntegerOrNull),
+            ("fence", Fits::IntegerOrNull),
+            ("prefix", Fits::BlobOrNull),
+            ("envelope", Fits::Blob),
+            ("whole", Fits::BlobOrNull),
+        ],
+    ),
+    (
+        "delivery",
+        &[
+            ("seq", Fits::Number),
+            ("message", Fits::Integer),
+            ("id", Fits::Id),
+            ("state", Fits::Integer),
+            ("due", Fits::IntegerOrNull),
+            ("received", Fits::Integer),
+            ("attempts", Fits::Integer),
+            ("owner", Fits::IntegerOrNull),
+            ("lease_until", Fits::IntegerOrNull),
+            ("fence", Fits::IntegerOrNull),
+            ("wish", Fits::IntegerOrNull),
+            ("domain", Fits::Text),
+            ("recipient", Fits::Text),
+            ("original", Fits::TextOrNull),
+            ("sender", Fits::Text),
+            ("sender_domain", Fits::Text),
+            ("route", Fits::TextOrNull),
+        ],
+    ),
+    (
+        "attempt",
+        &[
+            ("seq", Fits::Number),
+            ("at", Fits::Integer),
+            ("outcome", Fits::Blob),
+            ("source", Fits::TextOrNull),
+            ("transcript", Fits::BlobOrNull),
+        ],
+    ),
+    (
+        "content",
+        &[("seq", Fits::Number), ("refs", Fits::Integer), ("file", Fits::TextOrNull), ("data", Fits::BlobOrNull)],
+    ),
+    (
+        "captured",
+        &[
+            ("seq", Fits::Number),
+            ("id", Fits::Id),
+            ("at", Fits::Integer),
+            ("reverse_path", Fits::Text),
+            ("recipients", Fits::Blob),
+            ("size", Fits::Integer),
+            ("content", Fits::Integer),
+            ("prefix", Fits::BlobOrNull),
+        ],
+    ),
+    ("idempotency", &[("key", Fits::Text), ("message", Fits::Id), ("expires", Fits::Integer)]),
+    ("outbox", &[("first", Fits::Number), ("last", Fits::Integer), ("events", Fits::Blob)]),
+    (
+        "set_aside",
+        &[
+            ("seq", Fits::Number),
+            ("why", Fits::Text),
+            ("id", Fits::BlobOrNull),
+            ("envelope", Fits::BlobOrNull),
+            ("whole", Fits::BlobOrNull),
+            ("content", Fits::IntegerOrNull),
+        ],
+    ),
 ];
+
+/// What `meta` keeps; `low_water` is found anew.
+const META_KEYS: [&str; 4] = ["node", "epoch", "message_reserved", "outbox_reserved"];
+/// Octets of an id.
+const ID: usize = 16;
 
 /// What was taken over.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    messages: usize,
-    deliveries: usize,
-    /// Messages without content or recipients.
+    messages: i64,
+    deliveries: i64,
+    /// Messages without content or recipients: they are in `set_aside`.
     incomplete: usize,
-    /// Tables that could not be read to their end.
-    cut: Vec<&'static str>,
+    /// Deliveries without their message.
+    stray: usize,
+    /// Pages that the disk did not give.
+    unread: u32,
 }
 
 impl fmt::Display for Report {
@@ -34,105 +143,113 @@ impl fmt::Display for Report {
         if self.incomplete > 0 {
             write!(f, ", {} messages had lost their content or recipients", self.incomplete)?;
         }
-        if self.cut.is_empty() { Ok(()) } else { write!(f, ", not all could be read of: {}", self.cut.join(", ")) }
+        if self.stray > 0 {
+            write!(f, ", {} deliveries had lost their message", self.stray)?;
+        }
+        if self.unread > 0 {
+            write!(f, ", {} pages could not be read", self.unread)?;
+        }
+        Ok(())
     }
 }
 
-/// Copies what can be read from the file into an empty database of ours.
+/// Copies what can be read from the file and its log into an empty database of ours.
 pub(super) fn run(from: &Path, to: &mut Connection) -> rusqlite::Result<Report> {
     let mut report = Report::default();
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(source) = Connection::open_with_flags(from, flags) else {
-        return Ok(report);
-    };
     let transaction = to.transaction()?;
-    for (table, key) in TABLES {
-        let columns = columns(&transaction, table)?;
-        let (count, whole) = copy(&source, &transaction, table, key, &columns)?;
-        match table {
-            "message" => report.messages = count,
-            "delivery" => report.deliveries = count,
-            _ => {}
-        }
-        if !whole {
-            report.cut.push(table);
-        }
+    match Pages::open(from) {
+        Ok(pages) => copy(&pages, &transaction, &mut report)?,
+        Err(error) => tracing::error!(file = %from.display(), %error, "the damaged queue cannot be read at all"),
     }
-    report.incomplete = mend(&transaction)?;
-    report.messages = report.messages.saturating_sub(report.incomplete);
+    mend(&transaction, &mut report)?;
     transaction.commit()?;
     Ok(report)
 }
 
-fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare("SELECT name FROM pragma_table_info(?1)")?;
-    let names = statement.query_map([table], |row| row.get(0))?;
-    names.collect()
-}
-
-/// Copies one table. How many rows, and whether that was all.
-fn copy(
-    source: &Connection,
-    target: &Connection,
-    table: &str,
-    key: &str,
-    columns: &[String],
-) -> rusqlite::Result<(usize, bool)> {
-    let places = vec!["?"; columns.len()].join(", ");
-    let names = columns.join(", ");
-    // The new database has a name of its own, which gives way to the old one.
-    let verb = if table == "meta" { "REPLACE" } else { "IGNORE" };
-    let mut insert = target.prepare(&format!("INSERT OR {verb} INTO {table} ({names}) VALUES ({places})"))?;
-    let mut count = 0;
-    for direction in ["ASC", "DESC"] {
-        let sql = format!("SELECT {names} FROM {table} ORDER BY {key} {direction}");
-        let Ok(mut select) = source.prepare(&sql) else {
-            return Ok((count, false));
-        };
-        let Ok(mut rows) = select.query([]) else {
-            return Ok((count, false));
-        };
-        loop {
-            match rows.next() {
-                Ok(None) => return Ok((count, true)),
-                Ok(Some(row)) => {
-                    let values: Result<Vec<Value>, _> = (0..columns.len()).map(|at| row.get(at)).collect();
-                    let Ok(values) = values else {
-                        break;
-                    };
-                    match insert.execute(params_from_iter(values)) {
-                        Ok(changed) => count += changed,
-                        Err(error) if is_constraint(&error) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Err(_) => break,
-            }
+fn copy(pages: &Pages, target: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    let free = pages.free();
+    let mut page = [0; PAGE];
+    // The first page tells of the tables only.
+    for number in 2..=pages.last() {
+        if free.contains(&number) {
+            continue;
+        }
+        if !pages.read(number, &mut page) {
+            report.unread += 1;
+            continue;
+        }
+        for row in record::rows(&page, pages) {
+            insert(row, target)?;
         }
     }
-    Ok((count, false))
+    Ok(())
 }
 
-fn is_constraint(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation)
+/// Puts a row where it belongs; one that fits no table, or whose place is taken, is left out.
+fn insert(row: Row, target: &Connection) -> rusqlite::Result<()> {
+    let Some((table, columns)) = TABLES.iter().find(|(_, columns)| belongs(&row, columns)) else {
+        return Ok(());
+    };
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    // The new database has a name of its own, which gives way to the old one.
+    let verb = if *table == "meta" { "REPLACE" } else { "IGNORE" };
+    let places = vec!["?"; names.len()].join(", ");
+    let sql = format!("INSERT OR {verb} INTO {table} ({}) VALUES ({places})", names.join(", "));
+    let number = row.number;
+    let values = row.values.into_iter().zip(*columns).map(|(value, (_, fits))| match fits {
+        Fits::Number => number.map_or(Value::Null, Value::Integer),
+        _ => value,
+    });
+    match target.prepare_cached(&sql)?.execute(params_from_iter(values)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
-/// Makes the copied rows agree with each other. Returns how many messages cannot be delivered any more.
-fn mend(connection: &Connection) -> rusqlite::Result<usize> {
-    connection.execute_batch(
-        "DELETE FROM delivery WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.seq = delivery.message);
-         DELETE FROM captured WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.seq = captured.content);",
+fn belongs(row: &Row, columns: &[(&str, Fits)]) -> bool {
+    let numbered = matches!(columns.first(), Some((_, Fits::Number)));
+    row.number.is_some() == numbered
+        && row.values.len() == columns.len()
+        && row.values.iter().zip(columns).all(|(value, (_, fits))| fits.take(value))
+}
+
+impl Fits {
+    fn take(self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Anything, _)
+            | (Self::Number | Self::IntegerOrNull | Self::TextOrNull | Self::BlobOrNull, Value::Null)
+            | (Self::Integer | Self::IntegerOrNull, Value::Integer(_))
+            | (Self::Text | Self::TextOrNull, Value::Text(_))
+            | (Self::Blob | Self::BlobOrNull, Value::Blob(_)) => true,
+            (Self::Id, Value::Blob(id)) => id.len() == ID,
+            (Self::MetaKey, Value::Text(key)) => META_KEYS.contains(&key.as_str()),
+            _ => false,
+        }
+    }
+}
+
+/// Makes the copied rows agree with each other.
+fn mend(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    report.stray = connection.execute(
+        "DELETE FROM delivery WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.seq = delivery.message)",
+        [],
     )?;
-    let incomplete = connection.execute(
-        "DELETE FROM message WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.seq = message.content)
+    report.incomplete = connection.execute(
+        "INSERT OR REPLACE INTO set_aside (seq, why, id, envelope, whole, content)
+         SELECT seq, 'its content or its recipients were lost', id, envelope, whole, content FROM message
+         WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.seq = message.content)
          OR (whole IS NULL AND NOT EXISTS (SELECT 1 FROM delivery
              WHERE delivery.seq >= message.seq AND delivery.seq < message.seq + message.recipients))",
         [],
     )?;
     connection.execute_batch(
-        "DELETE FROM delivery WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.seq = delivery.message);
+        "DELETE FROM message WHERE seq IN (SELECT seq FROM set_aside);
+         DELETE FROM delivery WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.seq = delivery.message);
+         DELETE FROM captured WHERE NOT EXISTS (SELECT 1 FROM content WHERE content.seq = captured.content);
          DELETE FROM attempt WHERE NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.seq = attempt.seq);
-         CREATE TEMP TABLE referred AS SELECT content FROM message UNION ALL SELECT content FROM captured;
+         CREATE TEMP TABLE referred AS SELECT content FROM message UNION ALL SELECT content FROM captured
+             UNION ALL SELECT content FROM set_aside WHERE content IS NOT NULL;
          CREATE INDEX temp.referred_content ON referred (content);
          UPDATE content SET refs = (SELECT count(*) FROM referred WHERE referred.content = content.seq);
          DROP TABLE referred;
@@ -148,5 +265,10 @@ fn mend(connection: &Connection) -> rusqlite::Result<usize> {
              max(coalesce((SELECT value FROM meta WHERE key = 'outbox_reserved'), 0),
                  coalesce((SELECT max(last) FROM outbox), 0)) + 1000001;",
     )?;
-    Ok(incomplete)
+    report.messages = connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0))?;
+    report.deliveries = connection.query_row("SELECT count(*) FROM delivery", [], |row| row.get(0))?;
+    Ok(())
 }
+
+#[cfg(test)]
+mod tests;
