@@ -1,7 +1,8 @@
 """Mail clients as people use them."""
 
-import pty
+import email.message
 import os
+import pty
 import select
 import smtplib
 import time
@@ -42,6 +43,51 @@ def curl(scheme, port, mechanism):
         world.recorder.wait_for(mark)
 
     return case
+
+
+# As a Unix file has it: lines that end with LF, and dots where they hurt.
+UNIX_BODY = "one\n.profile\n.\nlast\n"
+
+
+def curl_unix_lines(world):
+    """A file with bare LF, and curl without --crlf, which doubles no dot."""
+    mark = letters.marker()
+    letter = world.folder / "unix.eml"
+    letter.write_bytes(letters.plain(mark, body=UNIX_BODY, sender=USER).replace(b"\r\n", b"\n"))
+    process.run(["curl", "--silent", "--show-error", "--ssl-reqd", "--cacert", world.certificates.authority,
+                 "--url", f"smtp://localhost:{world.submission}", "--user", f"{USER}:{PASSWORD}",
+                 "--mail-from", USER, "--mail-rcpt", TO, "--upload-file", letter]).expect()
+    arrived_with_lines(world.recorder.wait_for(mark).content)
+
+
+def smtplib_unix_lines(world):
+    """The bytes of a letter as Python makes them, with bare LF; smtplib doubles the dots."""
+    mark = letters.marker()
+    letter = email.message.EmailMessage()
+    letter["From"], letter["To"], letter["Subject"] = USER, TO, mark
+    letter.set_content(UNIX_BODY)
+    with smtplib.SMTP_SSL("localhost", world.tls, context=world.trusting()) as client:
+        client.login(USER, PASSWORD)
+        assert not client.sendmail(USER, [TO], letter.as_bytes())
+    arrived_with_lines(world.recorder.wait_for(mark).content)
+
+
+def arrived_with_lines(content):
+    """Every line of the body is there, and nothing bare is relayed."""
+    assert UNIX_BODY.replace("\n", "\r\n").encode() in content, content
+    assert not set(content.replace(b"\r\n", b"")) & set(b"\r\n"), content
+
+
+def unix_lines_to_mx(world):
+    """Between servers the same is refused."""
+    with smtplib.SMTP("localhost", world.mx) as client:
+        letter = letters.plain(letters.marker(), body=UNIX_BODY, sender="me@example.com").replace(b"\r\n", b"\n")
+        try:
+            client.sendmail("me@example.com", [USER], letter)
+        except smtplib.SMTPDataError as error:
+            assert error.smtp_code == 550 and b"5.6.0" in error.smtp_error, error
+        else:
+            raise AssertionError("bare LF was taken on mx")
 
 
 def smtplib_session(secure):
@@ -174,6 +220,9 @@ CASES = [
     ("smtplib: STARTTLS, five letters of 8-bit text", smtplib_session("starttls")),
     ("smtplib: TLS, five letters of 8-bit text", smtplib_session("tls")),
     ("smtplib: errors have their codes", smtplib_errors),
+    ("smtplib: bare LF is repaired on submission", smtplib_unix_lines),
+    ("curl: bare LF is repaired on submission", curl_unix_lines),
+    ("smtplib: bare LF is refused on mx", unix_lines_to_mx),
     *((f"PHPMailer: {secure} {mechanism} with an attachment", phpmailer(port, secure, mechanism))
       for port, secure in (("submission", "tls"), ("tls", "ssl"))
       for mechanism in ("PLAIN", "LOGIN")),

@@ -49,7 +49,7 @@ pub(crate) fn config() -> Config {
         tls,
         trusted_networks: Vec::new(),
         plaintext_auth: service != Service::Http,
-        bare_newline: BareNewline::Refuse,
+        bare_newline: BareNewline::default_of(service),
     };
     Config {
         hostname: system_hostname(),

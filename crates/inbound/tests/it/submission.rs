@@ -81,6 +81,22 @@ S: 250",
     assert!(!letter.contains("secret") && !letter.contains("Return-Path"), "{letter}");
 }
 
+/// What smtplib makes of a Unix file: lines end with LF, dots are doubled, the end is CRLF dot CRLF.
+#[tokio::test]
+async fn a1_the_lines_of_a_unix_file_are_repaired_and_smuggle_nothing() {
+    let world = World::new().await;
+    let mut client = login(&world).await;
+    client.run("C: MAIL FROM:<anna@ours.example>\nS: 250\nC: RCPT TO:<c@d.example>\nS: 250\nC: DATA\nS: 354").await;
+    let smuggled = "MAIL FROM:<evil@x.example>\nRCPT TO:<c@d.example>\nDATA\nevil";
+    client.say(format!("Subject: hi\nFrom: anna@ours.example\n\n..profile\n.\n{smuggled}\n\r\n.\r\n")).await;
+    client.run("S: 250 2.0.0 Ok: queued as msg_\nC: NOOP\nS: 250").await;
+    let kept = world.only().await;
+    assert!(!kept.content.replace("\r\n", "").contains(['\r', '\n']), "{:?}", kept.content);
+    let (header, body) = kept.letter().split_once("\r\n\r\n").unwrap();
+    assert!(header.starts_with("Subject: hi\r\nFrom: anna@ours.example\r\nDate: "), "{header}");
+    assert_eq!(body, format!(".profile\r\n.\r\n{}\r\n\r\n", smuggled.replace('\n', "\r\n")));
+}
+
 async fn login(world: &World) -> Client {
     let mut client = world.client(world.submission()).await;
     let credentials = encode(format!("\0anna@ours.example\0{PASSWORD}").as_bytes());

@@ -66,8 +66,9 @@ keys! {
     LISTENER_TRUSTED = "trusted_networks", "networks", "none", r#"["192.0.2.0/24"]"#;
     /// Whether passwords are taken over a connection without TLS.
     LISTENER_PLAINTEXT = "plaintext_auth", "true or false", "false", "false";
-    /// What to do with a message that holds a bare CR or LF: `refuse` it, or `normalise` it to CRLF.
-    LISTENER_BARE = "bare_newline", "refuse or normalise", "refuse", r#""refuse""#;
+    /// What to do with a message that holds a bare CR or LF: `refuse` it, or `normalise` it (an LF becomes CRLF, a CR
+    /// a space). Neither ever ends the message.
+    LISTENER_BARE = "bare_newline", "refuse or normalise", "refuse; normalise for submission", r#""refuse""#;
 
     /// The certificate chain, in PEM, the server's own first. Reloaded on SIGHUP.
     TLS_CERTIFICATE = "certificate", "a path", "a self-signed certificate made in data_dir", r#""fullchain.pem""#;

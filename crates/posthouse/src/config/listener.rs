@@ -46,13 +46,23 @@ pub(crate) enum ListenerTls {
 }
 
 /// What to do with a bare CR or LF in a message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BareNewline {
     /// Refuse the message.
-    #[default]
     Refuse,
     /// Make it CRLF.
     Normalise,
+}
+
+impl BareNewline {
+    /// Without a word in the file. What our own users send is repaired; between servers a line end that is no line
+    /// end is how mail gets smuggled.
+    pub(crate) fn default_of(service: Service) -> Self {
+        match service {
+            Service::Submission => Self::Normalise,
+            Service::Mx | Service::Http => Self::Refuse,
+        }
+    }
 }
 
 /// One listener.
@@ -120,7 +130,7 @@ fn read_one(
         tls: tls.map_or(default_tls, |placed| placed.value),
         trusted_networks: trusted.into_iter().map(|placed| placed.value).collect(),
         plaintext_auth: plaintext.is_some_and(|placed| placed.value),
-        bare_newline: bare_newline.map(|placed| placed.value).unwrap_or_default(),
+        bare_newline: bare_newline.map_or(BareNewline::default_of(service), |placed| placed.value),
     })
 }
 

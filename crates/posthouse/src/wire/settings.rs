@@ -182,6 +182,30 @@ mod tests {
         assert_eq!(mx.recipients, Recipients::Anybody);
     }
 
+    /// A1, R10: between servers a bare line end is refused, from our own users it is repaired.
+    #[test]
+    fn bare_line_ends_are_a_question_of_the_service() {
+        let policy = |config: &Config, number: usize| {
+            inbound(&Source::File("x".into()), config, &config.listeners[number], None).session.bare_newline
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("posthouse.toml");
+        std::fs::write(
+            &file,
+            "[[listener]]\nservice = \"mx\"\naddress = \"127.0.0.1:25\"\n\
+             [[listener]]\nservice = \"submission\"\naddress = \"127.0.0.1:587\"\n\
+             [[listener]]\nservice = \"mx\"\naddress = \"127.0.0.1:26\"\nbare_newline = \"normalise\"\n\
+             [[listener]]\nservice = \"submission\"\naddress = \"127.0.0.1:588\"\nbare_newline = \"refuse\"\n",
+        )
+        .unwrap();
+        let config = config::load(&file).unwrap();
+        let policies: Vec<_> = (0..4).map(|number| policy(&config, number)).collect();
+        let (refuse, normalise) = (receive::BareNewline::Refuse, receive::BareNewline::Normalise);
+        assert_eq!(policies, [refuse, normalise, normalise, refuse]);
+        let sandbox = sandbox::config();
+        assert_eq!((policy(&sandbox, 0), policy(&sandbox, 1)), (refuse, normalise));
+    }
+
     #[test]
     fn only_the_sandbox_takes_mail_for_everybody() {
         let config = sandbox::config();

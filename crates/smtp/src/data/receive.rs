@@ -18,7 +18,16 @@
 //!   └──────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A bare LF leaves the place as it is: inside a line.
+//! A bare LF begins a line when it is normalised, but never one that a dot could end. A client that sends bare LF has
+//! doubled the dots behind it (Python's smtplib) or not (curl): of two dots there one is taken off, a single one stays.
+//!
+//! ```text
+//!   bare LF ──► Bare ──── other than "." ──► as if Inside
+//!                 │ "."
+//!                 ▼
+//!              BareDot ── "." ──► Inside, with one dot
+//!                 └────── other ► as if Inside, with that dot
+//! ```
 
 /// What becomes of content with a CR or LF that stands alone (RFC 5321 §2.3.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,7 +35,7 @@ pub enum BareNewline {
     /// The whole message is refused with 550 5.6.0.
     #[default]
     Refuse,
-    /// A bare LF becomes CRLF, a bare CR a space. Neither makes the dot behind it special.
+    /// A bare LF becomes CRLF, a bare CR a space. Neither lets the dot behind it end anything.
     Normalise,
 }
 
@@ -57,6 +66,10 @@ enum Place {
     Dot,
     /// Behind that dot and a CR.
     DotCr,
+    /// Behind a bare LF.
+    Bare,
+    /// Behind a dot there, which has not been passed on.
+    BareDot,
     /// Behind anything else.
     Inside,
     /// Behind a CR that has not been passed on.
@@ -129,13 +142,19 @@ impl Decoder {
                     self.pass(b"\r\n", content);
                     self.step(Place::Start)
                 }
+                (Place::Bare, b'.') if self.framing == Framing::Dots => self.step(Place::BareDot),
+                (Place::BareDot, _) => {
+                    self.pass(b".", content);
+                    self.place = Place::Inside;
+                    usize::from(first == b'.')
+                }
                 (Place::DotCr | Place::Cr, _) => {
                     self.bare(Fault::BareCr, content);
                     self.place = Place::Inside;
                     0
                 }
                 // RFC 5321 §4.5.2: a dot with anything behind it has just been taken off.
-                (Place::Start | Place::Dot | Place::Inside, _) => self.run(rest, content),
+                (Place::Start | Place::Dot | Place::Bare | Place::Inside, _) => self.run(rest, content),
             };
         }
         Decoded { used, end: End::More }
@@ -173,7 +192,7 @@ impl Decoder {
             }
             Stop::BareLf => {
                 self.bare(Fault::BareLf, content);
-                self.place = Place::Inside;
+                self.place = Place::Bare;
                 return plain.len() + 1;
             }
         }
@@ -308,6 +327,37 @@ mod tests {
     fn normalising_keeps_the_dot_behind_a_bare_newline() {
         let (content, _, left) = feed(dots(BareNewline::Normalise), b"a\n.\r\nb\r\r\nc\rd\r\n.\r\n", 100);
         assert_eq!((content.as_slice(), left), (&b"a\r\n.\r\nb \r\nc d\r\n"[..], Some(0)));
+    }
+
+    /// The wire of a client that sends the lines of a Unix file, and what is kept of it.
+    fn check_unix(wire: &str, kept: &str) {
+        for size in 1..=wire.len() {
+            let got = feed(dots(BareNewline::Normalise), wire.as_bytes(), size);
+            assert_eq!(got, (kept.as_bytes().to_vec(), None, Some(0)), "{wire:?} by {size}");
+        }
+    }
+
+    #[test]
+    fn dots_behind_a_bare_newline_were_doubled_or_not() {
+        // As smtplib sends them.
+        check_unix("a\n..b\n..\n...\n\r\n.\r\n", "a\r\n.b\r\n.\r\n..\r\n\r\n");
+        // As curl does.
+        check_unix("a\n.b\n.\nc\n\r\n.\r\n", "a\r\n.b\r\n.\r\nc\r\n\r\n");
+        // A dot that is followed by the end, by a bare CR, by CRLF.
+        check_unix("a\n.\r\n.\r\n", "a\r\n.\r\n");
+        check_unix("a\n.\rb\r\n.\r\n", "a\r\n. b\r\n");
+        check_unix("a\n..\r\n..b\r\n.\r\n", "a\r\n.\r\n.b\r\n");
+    }
+
+    #[test]
+    fn a_chunk_of_bare_newlines_keeps_its_dots_and_its_end() {
+        let mut decoder = Decoder::new(Framing::Chunks, BareNewline::Normalise);
+        let mut content = Vec::new();
+        for piece in [&b"a\n"[..], b"..b\n.", b"\n"] {
+            assert_eq!(decoder.decode(piece, &mut content).end, End::More);
+        }
+        decoder.finish(&mut content);
+        assert_eq!(content, b"a\r\n..b\r\n.\r\n");
     }
 
     #[test]

@@ -124,7 +124,7 @@ pub struct Settings {
 
 impl Settings {
     /// The defaults of a service: an MX offers no AUTH, submission requires it and takes it over TLS. TLS itself is
-    /// off until there is a certificate.
+    /// off until there is a certificate. Between servers a bare line end is refused, from our own users it is repaired.
     pub fn new(hostname: impl Into<String>, service: Service) -> Self {
         let submission = service == Service::Submission;
         Self {
@@ -137,7 +137,7 @@ impl Settings {
             auth: if submission { AuthOffer::OverTls } else { AuthOffer::Never },
             mechanisms: Mechanism::ALL.to_vec(),
             auth_required: submission,
-            bare_newline: BareNewline::Refuse,
+            bare_newline: if submission { BareNewline::Normalise } else { BareNewline::Refuse },
         }
     }
 }
