@@ -102,7 +102,7 @@ async fn tell(shared: &Shared, bounce: Bounce) -> Option<Bounce> {
     let header = match header_of(shared, &bounce.message).await {
         Ok(header) => header,
         Err(error) => {
-            tracing::warn!(message = %bounce.message.id, %error, "a notification goes without the message's header");
+            tracing::warn!(id = %bounce.message.id, %error, "a notification goes without the message's header");
             Bytes::new()
         }
     };
@@ -113,17 +113,17 @@ async fn tell(shared: &Shared, bounce: Bounce) -> Option<Bounce> {
         match shared.parts.submit.submit(submission, now).await {
             Ok(submitted) if submitted.refused.is_empty() => {
                 metrics::counter!("posthouse_outbound_notifications_total").increment(1);
-                tracing::info!(message = %bounce.message.id, notification = %submitted.id, to = to.map(tracing::field::display), "the sender is told");
+                tracing::info!(id = %bounce.message.id, notification = %submitted.id, to = to.map(tracing::field::display), "the sender is told");
             }
             Ok(submitted) => {
                 let reply = submitted.refused.first().map(|(_, reply)| reply.to_string());
-                tracing::warn!(message = %bounce.message.id, to = to.map(tracing::field::display), reply, "the sender cannot be told");
+                tracing::warn!(id = %bounce.message.id, to = to.map(tracing::field::display), reply, "the sender cannot be told");
             }
             Err(SubmitError::Refused(reply)) if !reply.is_transient() => {
-                tracing::warn!(message = %bounce.message.id, to = to.map(tracing::field::display), %reply, "the sender cannot be told");
+                tracing::warn!(id = %bounce.message.id, to = to.map(tracing::field::display), %reply, "the sender cannot be told");
             }
             Err(error) => {
-                tracing::warn!(message = %bounce.message.id, %error, "a notification waits: it cannot be submitted now");
+                tracing::warn!(id = %bounce.message.id, %error, "a notification waits: it cannot be submitted now");
                 return Some(bounce);
             }
         }

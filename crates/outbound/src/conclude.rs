@@ -123,7 +123,7 @@ impl Shared {
         let settlement = |(leased, outcome): (LeasedDelivery, Outcome)| {
             let delivery = &leased.delivery;
             metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "captured").increment(1);
-            tracing::info!(message = %message.id, delivery = %delivery.id, to = %delivery.recipient, "captured");
+            tracing::info!(id = %message.id, delivery = %delivery.id, to = %delivery.recipient, "captured");
             attempt.settlement(message, &leased, Verdict::Captured(outcome), false)
         };
         self.settler.push(None, captured.into_iter().map(settlement));
@@ -133,7 +133,7 @@ impl Shared {
     pub(crate) fn hold(&self, message: &Arc<Message>, leased: LeasedDelivery) {
         let delivery = &leased.delivery;
         metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "held").increment(1);
-        tracing::info!(message = %message.id, delivery = %delivery.id, to = %delivery.recipient, "held, as the route says");
+        tracing::info!(id = %message.id, delivery = %delivery.id, to = %delivery.recipient, "held, as the route says");
         let attempt = Attempt::local(self.parts.clock.now());
         self.settler.push(None, [attempt.settlement(message, &leased, Verdict::Held, false)]);
     }
@@ -145,7 +145,7 @@ fn log_delivered(message: &Message, leased: &LeasedDelivery, host: &str, reply: 
     metrics::counter!("posthouse_outbound_outcomes_total", "outcome" => "delivered").increment(1);
     metrics::histogram!("posthouse_outbound_delivery_seconds").record(delay.as_secs_f64());
     tracing::info!(
-        message = %message.id,
+        id = %message.id,
         delivery = %delivery.id,
         to = %delivery.recipient,
         host,
@@ -169,7 +169,7 @@ fn log_refused(
     metrics::counter!("posthouse_outbound_refusals_total", "class" => class_name(refusal)).increment(1);
     let (next, reply) = (next.map(|next| next.to_rfc3339()), for_log(&refusal.reply.to_string(), REPLY_MAX));
     tracing::info!(
-        message = %message.id,
+        id = %message.id,
         delivery = %delivery.id,
         to = %delivery.recipient,
         stage = %refusal.stage,

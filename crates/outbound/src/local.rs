@@ -65,7 +65,7 @@ fn delivered() -> Outcome {
 }
 
 fn refused(trouble: &Trouble, message: &Message) -> Outcome {
-    tracing::error!(message = %message.id, error = %trouble, "a mailbox cannot be written to");
+    tracing::error!(id = %message.id, error = %trouble, "a mailbox cannot be written to");
     Outcome::Deferred(match trouble {
         Trouble::Maildir(error) => error.refusal(),
         Trouble::Spool(_) => classify::lost(Stage::Local, "", "the message cannot be read now"),

@@ -229,7 +229,7 @@ impl Worker {
         let content = match self.content(&job).await {
             Ok(content) => content,
             Err(error) => {
-                tracing::error!(message = %job.message.id, %error, "the content of a message cannot be read");
+                tracing::error!(id = %job.message.id, %error, "the content of a message cannot be read");
                 self.conclude_all(
                     connection,
                     job,

@@ -160,7 +160,7 @@ async fn settle(shared: &Shared, batch: Vec<(Option<LaneId>, Settlement)>) -> Ve
             Ok(()) => {}
             Err(SettleError::LeaseLost(_)) => {
                 tracing::warn!(
-                    message = %settlement.message,
+                    id = %settlement.message,
                     delivery = %settlement.lease.delivery,
                     "an outcome came too late: an operator or another attempt has the delivery"
                 );

@@ -126,6 +126,37 @@ fn a_bounce_comes_back() {
     assert!(raw.contains("message/delivery-status") && raw.contains("Final-Recipient"), "{raw}");
 }
 
+/// Whoever greps the log for an id finds the whole road of a message under one name: `id`, and `delivery` for a
+/// recipient's.
+#[test]
+fn a_message_has_one_name_in_the_log() {
+    let (first, _second, first_server, _second_server) = pair();
+    let (relayed, _) = ann_writes(&first, first_server.address("submission"), "bob@far.example");
+    wait_for_state(&first, &relayed, "delivered");
+    let (bounced, _) = ann_writes(&first, first_server.address("submission"), "nobody@far.example");
+    wait_for_state(&first, &bounced, "bounced");
+    first_server.signal("TERM");
+    let (_, log) = first_server.wait();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    for line in &lines {
+        for (name, value) in line.as_object().expect("an object") {
+            let text = value.as_str().unwrap_or_default();
+            // The report about a message is a message, too: in the line that ties the two, both have a name.
+            let allowed: &[&str] = match text.get(..4) {
+                Some("msg_") => &["id", "notification"],
+                Some("rcp_") => &["delivery"],
+                _ => continue,
+            };
+            assert!(allowed.contains(&name.as_str()), "{name} in {line}");
+        }
+    }
+    for (id, said) in [(&relayed, "delivered"), (&bounced, "bounced")] {
+        let about: Vec<_> =
+            lines.iter().filter(|line| line["id"] == id.as_str()).map(|line| &line["message"]).collect();
+        assert!(about.contains(&&"message accepted".into()) && about.contains(&&said.into()), "{about:?}");
+    }
+}
+
 #[test]
 fn what_waits_can_be_seen_and_moved() {
     let node = node(

@@ -42,7 +42,7 @@ impl Store {
         let rows = query.fetch_all(&self.shared.readers).await.map_err(|error| self.failed(&error))?;
         let events = rows.iter().filter_map(|row| {
             event(row, 0)
-                .inspect_err(|error| tracing::warn!(%error, %message, "an event in the store cannot be read"))
+                .inspect_err(|error| tracing::warn!(%error, id = %message, "an event in the store cannot be read"))
                 .ok()
         });
         Ok(events.collect())
