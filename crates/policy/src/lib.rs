@@ -3,4 +3,16 @@
 //! Every machine here is pure. What it needs to know it asks ([`dns::Question`]), and it goes on when the answer is
 //! given; time comes in as `now`. There is no socket, file, clock or randomness.
 
+pub mod account;
+pub mod backoff;
+pub mod client;
 pub mod dns;
+pub mod dnsbl;
+pub mod greeting;
+pub mod greylist;
+pub mod load;
+pub mod rate;
+pub mod recent;
+pub mod score;
+#[cfg(test)]
+mod testing;
