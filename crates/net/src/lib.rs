@@ -21,6 +21,7 @@ pub use connect::{ConnectError, Connector, TcpConnector};
 pub use listen::{BindError, Listener};
 pub use local::{LocalListener, LocalStream, connect_local};
 pub use resolve::{
-    ADDRESSES_MAX, DnsResolver, DnsSettings, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver, ResolverError,
+    ADDRESSES_MAX, DnsResolver, DnsSettings, Exchange, MX_MAX, MxAnswer, RECORDS_MAX, ResolveError, Resolver,
+    ResolverError, TXT_OCTETS_MAX,
 };
 pub use stream::Stream;

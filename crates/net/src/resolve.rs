@@ -1,11 +1,14 @@
-//! Asking for mail exchangers and addresses. The rules over the answers (order, null MX, implicit MX) are `outbound::mx`'s.
+//! Asking for mail exchangers and addresses, and for what `policy` wants to know of strangers. The rules over the answers
+//! (order, null MX, implicit MX) are `outbound::mx`'s and `policy`'s.
 
 mod cache;
 mod dns;
+pub(crate) mod facts;
 
 use std::{fmt, net::IpAddr};
 
 use async_trait::async_trait;
+use policy::dns::{Answer, Question};
 
 pub use self::dns::{DnsResolver, DnsSettings, ResolverError};
 
@@ -13,6 +16,12 @@ pub use self::dns::{DnsResolver, DnsSettings, ResolverError};
 pub const MX_MAX: usize = 100;
 /// Addresses taken for one host; the rest is ignored.
 pub const ADDRESSES_MAX: usize = 32;
+
+/// Records taken from one answer to a question of `policy`; the rest is ignored.
+pub const RECORDS_MAX: usize = 100;
+/// Octets of TXT taken from one answer, in whole records; the rest is ignored. The longest record that is of use, an RSA
+/// key of 4096 bits, has 800.
+pub const TXT_OCTETS_MAX: usize = 32 * 1024;
 
 /// Answers questions about names: [`DnsResolver`] from the real DNS, [`crate::sim::Zone`] in tests.
 #[async_trait]
@@ -22,6 +31,10 @@ pub trait Resolver: Send + Sync + fmt::Debug + 'static {
 
     /// The addresses of a host, IPv4 and IPv6, at most [`ADDRESSES_MAX`]. Empty: the name exists and has none.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError>;
+
+    /// What the DNS says of a stranger, CNAMEs followed: at most [`RECORDS_MAX`] records and [`TXT_OCTETS_MAX`] octets of
+    /// text. Whatever goes wrong is [`Answer::Failed`], after 20 s at most.
+    async fn ask(&self, question: &Question) -> Answer;
 }
 
 /// What a domain publishes.

@@ -19,7 +19,10 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 
-use super::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver, cache::Cache};
+use policy::dns::{Answer, Question};
+use tokio::sync::Semaphore;
+
+use super::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, RECORDS_MAX, ResolveError, Resolver, cache::Cache, facts};
 use crate::Clock;
 
 /// For a whole question, CNAMEs, retries and all servers included.
@@ -28,10 +31,20 @@ const QUESTION_MAX: Duration = Duration::from_secs(20);
 const LOCAL_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 53);
 /// For one try of one server.
 const TRY_MAX: Duration = Duration::from_secs(5);
+/// Questions about strangers that are open at a time; the others wait, and their deadline with them. Each has a socket.
+const QUESTIONS_MAX: usize = 512;
+/// How long an answer about a stranger is kept at least: one message asks the same thing more than once.
+const FACT_TTL_MIN: Duration = Duration::from_secs(5);
+/// How long "no answer" is kept (RFC 2308 §7 allows five minutes), so that a crowd does not wait for a dead server again
+/// and again.
+const FAILED_TTL: Duration = Duration::from_secs(10);
 /// How long "there is none" is kept when the answer does not say.
 const NEGATIVE_TTL: Duration = Duration::from_secs(60);
 /// How long "there is none" is kept at most (RFC 2308 §5 suggests hours; mail to a new domain should not wait so long).
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(3600);
+
+/// What an entry of a cache takes besides its records, about.
+const ENTRY_OCTETS: usize = 200;
 
 /// Which servers to ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,8 +68,10 @@ pub enum ResolverError {
 pub struct DnsResolver {
     resolver: TokioResolver,
     clock: Clock,
-    mx: Mutex<Cache<MxAnswer>>,
-    addresses: Mutex<Cache<Result<Vec<IpAddr>, ResolveError>>>,
+    mx: Mutex<Cache<String, MxAnswer>>,
+    addresses: Mutex<Cache<String, Result<Vec<IpAddr>, ResolveError>>>,
+    facts: Mutex<Cache<Question, Answer>>,
+    open: Semaphore,
 }
 
 impl std::fmt::Debug for DnsResolver {
@@ -77,22 +92,41 @@ impl DnsResolver {
         tune(&mut options);
         let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         let resolver = builder.with_options(options).build().map_err(system)?;
-        Ok(Self { resolver, clock, mx: Mutex::new(Cache::new()), addresses: Mutex::new(Cache::new()) })
+        let (mx, addresses, facts) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { resolver, clock, mx, addresses, facts, open: Semaphore::new(QUESTIONS_MAX) })
     }
 
     /// One question, bounded in time.
-    async fn ask(&self, name: &Name, record_type: RecordType) -> Result<Answer, ResolveError> {
+    async fn look_up(&self, name: &Name, record_type: RecordType) -> Result<Records, ResolveError> {
         let asked = tokio::time::timeout(QUESTION_MAX, self.resolver.lookup(name.clone(), record_type)).await;
         match asked {
-            Ok(Ok(lookup)) => Ok(Answer::of(&lookup)),
-            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => Answer::none(name, record_type, &none),
+            Ok(Ok(lookup)) => Ok(Records::of(&lookup)),
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) => Records::none(name, record_type, &none),
             Ok(Err(error)) => Err(temporary(name, record_type, &error.to_string())),
             Err(_) => Err(temporary(name, record_type, "no answer within 20 seconds")),
         }
     }
 
+    /// A question about a stranger, and how long its answer is kept. What fails is told in the log of who asked.
+    async fn ask_fact(&self, question: &Question) -> (Answer, Duration) {
+        let Some(name) = facts::name(&question.name) else {
+            return (Answer::NoName, FACT_TTL_MIN);
+        };
+        let asked = async {
+            let _permit = self.open.acquire().await.ok()?;
+            self.look_up(&name, facts::record_type(question.kind)).await.ok()
+        };
+        match tokio::time::timeout(QUESTION_MAX, asked).await.ok().flatten() {
+            Some(records) if records.exists => {
+                (facts::answer(question.kind, &records.data), records.ttl.max(FACT_TTL_MIN))
+            }
+            Some(records) => (Answer::NoName, records.ttl.max(FACT_TTL_MIN)),
+            None => (Answer::Failed, FAILED_TTL),
+        }
+    }
+
     async fn ask_mx(&self, name: &Name) -> Result<(MxAnswer, Duration), ResolveError> {
-        let answer = self.ask(name, RecordType::MX).await?;
+        let answer = self.look_up(name, RecordType::MX).await?;
         let exchanges = answer.data.iter().filter_map(exchange).take(MX_MAX).collect();
         let found = if answer.exists { MxAnswer::Exchanges(exchanges) } else { MxAnswer::NoSuchDomain };
         Ok((found, answer.ttl))
@@ -100,11 +134,11 @@ impl DnsResolver {
 
     /// Both families at once. One family's failure does not hide the other's addresses.
     async fn ask_addresses(&self, name: &Name) -> Result<(Vec<IpAddr>, Duration, bool), ResolveError> {
-        let (v4, v6) = tokio::join!(self.ask(name, RecordType::A), self.ask(name, RecordType::AAAA));
+        let (v4, v6) = tokio::join!(self.look_up(name, RecordType::A), self.look_up(name, RecordType::AAAA));
         let (v4, v6, failed) = match (v4, v6) {
             (Ok(v4), Ok(v6)) => (v4, v6, None),
-            (Ok(v4), Err(error)) => (v4, Answer::default(), Some(error)),
-            (Err(error), Ok(v6)) => (Answer::default(), v6, Some(error)),
+            (Ok(v4), Err(error)) => (v4, Records::default(), Some(error)),
+            (Err(error), Ok(v6)) => (Records::default(), v6, Some(error)),
             (Err(error), Err(_)) => return Err(error),
         };
         let addresses = interleave(&v4.data, &v6.data);
@@ -133,7 +167,7 @@ impl Resolver for DnsResolver {
             return Ok(answer);
         }
         let (answer, ttl) = self.ask_mx(&name).await?;
-        lock(&self.mx).insert(key, answer.clone(), ttl, self.clock.instant());
+        lock(&self.mx).insert(key, answer.clone(), mx_octets(&answer), ttl, self.clock.instant());
         Ok(answer)
     }
 
@@ -145,26 +179,39 @@ impl Resolver for DnsResolver {
         }
         let (addresses, ttl, exists) = self.ask_addresses(&name).await?;
         let answer = if exists { Ok(addresses) } else { Err(ResolveError::NoSuchDomain(key.clone())) };
-        lock(&self.addresses).insert(key, answer.clone(), ttl, self.clock.instant());
+        let octets = ENTRY_OCTETS + answer.as_ref().map_or(key.len(), |addresses| size_of_val(addresses.as_slice()));
+        lock(&self.addresses).insert(key, answer.clone(), octets, ttl, self.clock.instant());
+        answer
+    }
+
+    async fn ask(&self, question: &Question) -> Answer {
+        let cached = lock(&self.facts).get(question, self.clock.instant());
+        if let Some(answer) = cached {
+            return answer;
+        }
+        let (answer, ttl) = self.ask_fact(question).await;
+        let octets = ENTRY_OCTETS + question.name.as_str().len() + facts::octets(&answer);
+        lock(&self.facts).insert(question.clone(), answer.clone(), octets, ttl, self.clock.instant());
         answer
     }
 }
 
 /// The records of one answer, bounded.
 #[derive(Default)]
-struct Answer {
+struct Records {
+    /// At most [`RECORDS_MAX`].
     data: Vec<RData>,
     ttl: Duration,
     /// False for NXDOMAIN.
     exists: bool,
 }
 
-impl Answer {
+impl Records {
     fn of(lookup: &Lookup) -> Self {
         let ttl = lookup.answers().iter().map(|record| record.ttl).min().unwrap_or(0);
         let wanted = lookup.query().query_type();
         let of_type = lookup.answers().iter().filter(|record| record.record_type() == wanted);
-        let data = of_type.take(MX_MAX).map(|record| record.data.clone()).collect();
+        let data = of_type.take(RECORDS_MAX).map(|record| record.data.clone()).collect();
         Self { data, ttl: Duration::from_secs(ttl.into()), exists: true }
     }
 
@@ -239,6 +286,12 @@ fn address(data: &RData) -> Option<IpAddr> {
         RData::AAAA(address) => Some(IpAddr::V6(address.0)),
         _ => None,
     }
+}
+
+fn mx_octets(answer: &MxAnswer) -> usize {
+    let MxAnswer::Exchanges(exchanges) = answer else { return ENTRY_OCTETS };
+    let hosts: usize = exchanges.iter().map(|exchange| size_of_val(exchange) + exchange.host.len()).sum();
+    ENTRY_OCTETS + hosts
 }
 
 fn temporary(name: &Name, record_type: RecordType, why: &str) -> ResolveError {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use async_trait::async_trait;
+use policy::dns::{self, Answer, Kind, Question};
 
-use crate::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver};
+use crate::{ADDRESSES_MAX, Exchange, MX_MAX, MxAnswer, RECORDS_MAX, ResolveError, Resolver, resolve::facts};
 
 /// CNAMEs followed for one question, as the real resolver does.
 const CHAIN_MAX: usize = 8;
@@ -24,6 +25,8 @@ pub struct Zone {
 struct Name {
     exchanges: Vec<Exchange>,
     addresses: Vec<IpAddr>,
+    texts: Vec<Vec<u8>>,
+    hosts: Vec<String>,
     alias: Option<String>,
     failing: bool,
     delay: Duration,
@@ -46,6 +49,16 @@ impl Zone {
     /// Adds addresses to a host.
     pub fn add_addresses(&self, host: &str, addresses: &[IpAddr]) {
         self.record(host, |name| name.addresses.extend_from_slice(addresses));
+    }
+
+    /// Adds a TXT record, its strings joined.
+    pub fn add_txt(&self, name: &str, text: impl Into<Vec<u8>>) {
+        self.record(name, |name| name.texts.push(text.into()));
+    }
+
+    /// Adds a PTR record to a name below `in-addr.arpa` or `ip6.arpa`.
+    pub fn add_ptr(&self, name: &str, host: &str) {
+        self.record(name, |name| name.hosts.push(host.to_ascii_lowercase()));
     }
 
     /// Adds a name without MX and addresses.
@@ -125,5 +138,42 @@ impl Resolver for Zone {
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
         let name = self.find(host).await?.ok_or_else(|| ResolveError::NoSuchDomain(host.into()))?;
         Ok(name.addresses.into_iter().take(ADDRESSES_MAX).collect())
+    }
+
+    async fn ask(&self, question: &Question) -> Answer {
+        match self.find(question.name.as_str()).await {
+            Ok(Some(name)) => name.answer(question.kind),
+            Ok(None) => Answer::NoName,
+            Err(_) => Answer::Failed,
+        }
+    }
+}
+
+impl Name {
+    /// The records of a kind, within the same bounds as the real resolver's.
+    fn answer(self, kind: Kind) -> Answer {
+        let host = |host: &str| dns::Name::parse(host).ok();
+        let v4 = |address: &IpAddr| if let IpAddr::V4(address) = address { Some(*address) } else { None };
+        let v6 = |address: &IpAddr| if let IpAddr::V6(address) = address { Some(*address) } else { None };
+        let addresses = || self.addresses.iter();
+        let exchange = |exchange: &Exchange| Some((exchange.preference, host(&exchange.host)?));
+        match kind {
+            Kind::Txt if !self.texts.is_empty() => {
+                Answer::Txt(facts::bounded(self.texts.into_iter().take(RECORDS_MAX)))
+            }
+            Kind::A if addresses().any(IpAddr::is_ipv4) => {
+                Answer::A(addresses().filter_map(v4).take(RECORDS_MAX).collect())
+            }
+            Kind::Aaaa if addresses().any(IpAddr::is_ipv6) => {
+                Answer::Aaaa(addresses().filter_map(v6).take(RECORDS_MAX).collect())
+            }
+            Kind::Mx if !self.exchanges.is_empty() => {
+                Answer::Mx(self.exchanges.iter().take(RECORDS_MAX).filter_map(exchange).collect())
+            }
+            Kind::Ptr if !self.hosts.is_empty() => {
+                Answer::Ptr(self.hosts.iter().take(RECORDS_MAX).filter_map(|name| host(name)).collect())
+            }
+            _ => Answer::NoData,
+        }
     }
 }

@@ -17,15 +17,17 @@ use hickory_server::{
         op::{Header, HeaderCounts, Metadata, ResponseCode},
         rr::{
             Name, RData, Record, RecordType,
-            rdata::{A, AAAA, CNAME, MX, SOA},
+            rdata::{A, AAAA, CNAME, MX, PTR, SOA, TXT},
         },
     },
     server::{Request, RequestHandler, ResponseHandler, ResponseInfo},
     zone_handler::MessageResponseBuilder,
 };
 use net::{
-    ADDRESSES_MAX, Clock, DnsResolver, DnsSettings, Exchange, MX_MAX, MxAnswer, ResolveError, Resolver, tasks::Tasks,
+    ADDRESSES_MAX, Clock, DnsResolver, DnsSettings, Exchange, MX_MAX, MxAnswer, RECORDS_MAX, ResolveError, Resolver,
+    TXT_OCTETS_MAX, tasks::Tasks,
 };
+use policy::dns::{Answer, Kind, Question};
 use tokio::net::{TcpListener, UdpSocket};
 
 /// Answers by the first label of the name.
@@ -56,6 +58,7 @@ fn answer(asked: &Name, record_type: RecordType) -> Option<(ResponseCode, Vec<Re
         Some((ResponseCode::NoError, records.collect()))
     };
     let cname = |target: &str| found(60, vec![RData::CNAME(CNAME(name(target)))]);
+    let txt = |strings: &[&str]| RData::TXT(TXT::new(strings.iter().map(|text| (*text).to_owned()).collect()));
     match (label, record_type) {
         ("wide", RecordType::A) => found(60, (0..100_u32).map(|number| RData::A(A(number.into()))).collect()),
         ("wide", RecordType::AAAA) => found(60, (0..3_u128).map(|number| RData::AAAA(AAAA(number.into()))).collect()),
@@ -71,10 +74,21 @@ fn answer(asked: &Name, record_type: RecordType) -> Option<(ResponseCode, Vec<Re
         ("more", RecordType::MX) => found(60, (0..10_000).map(|number| mx(number, "h.example.")).collect()),
         ("many", RecordType::A) => found(60, (0..1000_u32).map(|number| RData::A(A(number.into()))).collect()),
         ("short", RecordType::A) => found(5, vec![RData::A(A::new(192, 0, 2, 3))]),
+        ("good", RecordType::TXT) => found(60, vec![txt(&["v=spf1 ", "-all"]), txt(&["other"])]),
+        ("good", RecordType::PTR) => found(60, vec![RData::PTR(PTR(name("Mail.Good.example.")))]),
+        // No time to keep it at all.
+        ("fleeting", RecordType::TXT) => found(0, vec![txt(&["now"])]),
+        // As many as fit into one answer by TCP.
+        ("many", RecordType::TXT) => found(60, vec![txt(&["x"]); 1500]),
+        ("large", RecordType::TXT) => found(60, vec![txt(&["y".repeat(255).as_str(); 4]); 58]),
+        ("more", RecordType::TXT) => found(60, vec![txt(&["z"]); 10_000]),
         ("circle", _) => cname("circle.example."),
         ("alias", _) => cname("good.example."),
+        // As a recursive server says that the alias's target has no such record.
+        ("recursive", _) => cname("empty.example."),
+        ("nowhere", _) => cname("empty.example."),
         ("silent", _) => None,
-        ("empty" | "good" | "null" | "both" | "mx1" | "many" | "short", _) => found(60, vec![]),
+        ("empty" | "good" | "null" | "both" | "mx1" | "many" | "short" | "fleeting" | "large", _) => found(60, vec![]),
         _ => match label.strip_prefix("chain").and_then(|number| number.parse::<u32>().ok()) {
             Some(0) => found(60, vec![RData::A(A::new(192, 0, 2, 4))]),
             Some(number) => cname(&format!("chain{}.example.", number - 1)),
@@ -94,7 +108,8 @@ impl RequestHandler for Hostile {
         };
         metadata.response_code = code;
         metadata.authoritative = true;
-        let none = records.is_empty() && matches!(code, ResponseCode::NoError | ResponseCode::NXDomain);
+        let none = (records.is_empty() || asked.query.name().to_string().starts_with("recursive."))
+            && matches!(code, ResponseCode::NoError | ResponseCode::NXDomain);
         let soa = none.then(soa);
         let builder = MessageResponseBuilder::from_message_request(request);
         reply.send_response(builder.build(metadata, records.iter(), [], soa.iter(), [])).await.unwrap()
@@ -261,4 +276,89 @@ async fn garbage_is_not_an_answer() {
     let resolver = DnsResolver::new(&DnsSettings { servers: vec![server] }, Clock::system()).unwrap();
     tokio::time::pause();
     assert!(resolver.mx("a.example").await.unwrap_err().is_temporary());
+}
+
+async fn ask(servers: &Servers, name: &str, kind: Kind) -> Answer {
+    servers.resolver.ask(&Question { name: host(name), kind }).await
+}
+
+fn host(name: &str) -> policy::dns::Name {
+    policy::dns::Name::parse(name).unwrap()
+}
+
+#[tokio::test]
+async fn strangers_are_asked_about_by_kind() {
+    let servers = servers().await;
+    let texts = Answer::Txt(vec![b"v=spf1 -all".to_vec(), b"other".to_vec()]);
+    let exchanges = vec![(20, host("mx2.good.example")), (10, host("mx1.good.example"))];
+    for (name, kind, expect) in [
+        ("good.example", Kind::Txt, texts.clone()),
+        ("alias.example", Kind::Txt, texts),
+        ("good.example", Kind::Ptr, Answer::Ptr(vec![host("mail.good.example")])),
+        ("good.example", Kind::Mx, Answer::Mx(exchanges)),
+        ("null.example", Kind::Mx, Answer::Mx(vec![])),
+        ("both.example", Kind::A, Answer::A(vec!["192.0.2.1".parse().unwrap()])),
+        ("both.example", Kind::Aaaa, Answer::Aaaa(vec!["2001:db8::1".parse().unwrap()])),
+        ("good.example", Kind::A, Answer::NoData),
+        ("missing.example", Kind::Txt, Answer::NoName),
+        ("lame.example", Kind::Txt, Answer::Failed),
+        ("refused.example", Kind::A, Answer::Failed),
+        // Eight aliases are followed; what they lead to then counts as nothing.
+        ("circle.example", Kind::Txt, Answer::NoData),
+        ("chain30.example", Kind::A, Answer::NoData),
+        ("nowhere.example", Kind::Txt, Answer::NoData),
+        ("recursive.example", Kind::Txt, Answer::NoData),
+    ] {
+        let before = servers.asked();
+        assert_eq!(ask(&servers, name, kind).await, expect, "{name} {kind:?}");
+        assert!(servers.asked() - before < 30, "{name}: {} questions", servers.asked() - before);
+    }
+}
+
+/// E8: no more is kept of an answer than is of use.
+#[tokio::test]
+async fn a_strangers_many_records_are_cut() {
+    let servers = servers().await;
+    let Answer::Txt(texts) = ask(&servers, "many.example", Kind::Txt).await else { panic!("no text") };
+    assert_eq!(texts.len(), RECORDS_MAX);
+    let Answer::Txt(texts) = ask(&servers, "large.example", Kind::Txt).await else { panic!("no text") };
+    let octets: usize = texts.iter().map(Vec::len).sum();
+    assert!(octets <= TXT_OCTETS_MAX && octets > TXT_OCTETS_MAX - 1100, "{octets} octets");
+    let Answer::A(addresses) = ask(&servers, "many.example", Kind::A).await else { panic!("no addresses") };
+    assert_eq!(addresses.len(), RECORDS_MAX);
+    assert_eq!(ask(&servers, "more.example", Kind::Txt).await, Answer::Failed);
+}
+
+#[tokio::test]
+async fn facts_and_failures_are_kept_for_a_while() {
+    let servers = servers().await;
+    let count = async || {
+        let before = servers.asked();
+        drop(ask(&servers, "fleeting.example", Kind::Txt).await);
+        let fleeting = servers.asked();
+        drop(ask(&servers, "lame.example", Kind::Txt).await);
+        (fleeting - before, servers.asked() - fleeting)
+    };
+    let pass = async |seconds| {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    };
+    let (_, tries) = count().await;
+    assert!(tries > 0);
+    assert_eq!(count().await, (0, 0));
+    pass(6).await;
+    assert_eq!(count().await, (1, 0));
+    pass(6).await;
+    assert_eq!(count().await, (1, tries));
+}
+
+#[tokio::test]
+async fn silence_about_a_stranger_ends_at_the_deadline() {
+    let servers = servers().await;
+    tokio::time::pause();
+    let clock = Clock::system();
+    let begun = clock.instant();
+    assert_eq!(ask(&servers, "silent.example", Kind::Txt).await, Answer::Failed);
+    assert!(clock.instant() - begun <= Duration::from_secs(21), "{:?}", clock.instant() - begun);
 }

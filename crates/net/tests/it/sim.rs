@@ -12,6 +12,7 @@ use net::{
     sim::{Internet, Reach, Zone},
     tasks::Tasks,
 };
+use policy::dns::{self, Answer, Kind, Question};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn address(text: &str) -> SocketAddr {
@@ -121,6 +122,22 @@ async fn a_zone_answers_as_the_real_dns_does() {
     assert!(zone.mx("round.example").await.unwrap_err().is_temporary());
     assert_eq!(zone.addresses("mx.a.example").await, Ok(vec![host]));
     assert_eq!(zone.addresses("a.example").await, Ok(vec![]));
+    zone.add_txt("a.example", "v=spf1 -all");
+    zone.add_ptr("1.100.51.198.in-addr.arpa", "MX.a.example");
+    let name = |text: &str| dns::Name::parse(text).unwrap();
+    for (asked, kind, expect) in [
+        ("www.example", Kind::Txt, Answer::Txt(vec![b"v=spf1 -all".to_vec()])),
+        ("1.100.51.198.in-addr.arpa", Kind::Ptr, Answer::Ptr(vec![name("mx.a.example")])),
+        ("a.example", Kind::Mx, Answer::Mx(vec![(10, name("mx.a.example"))])),
+        ("null.example", Kind::Mx, Answer::Mx(vec![])),
+        ("mx.a.example", Kind::A, Answer::A(vec!["198.51.100.1".parse().unwrap()])),
+        ("mx.a.example", Kind::Aaaa, Answer::NoData),
+        ("mx.a.example", Kind::Txt, Answer::NoData),
+        ("missing.example", Kind::Txt, Answer::NoName),
+        ("round.example", Kind::Txt, Answer::Failed),
+    ] {
+        assert_eq!(zone.ask(&Question { name: name(asked), kind }).await, expect, "{asked} {kind:?}");
+    }
     assert_eq!(zone.addresses("b.example").await, Err(ResolveError::NoSuchDomain("b.example".into())));
 
     zone.set_delay("a.example", Duration::from_secs(3));
@@ -130,7 +147,7 @@ async fn a_zone_answers_as_the_real_dns_does() {
     assert_eq!(clock.instant() - begun, Duration::from_secs(3));
     zone.set_failing("a.example", false);
     assert_eq!(zone.mx("a.example").await, Ok(one(10, "mx.a.example")));
-    assert_eq!(zone.questions("a.example"), 5);
+    assert_eq!(zone.questions("a.example"), 7);
     zone.remove("a.example");
     assert_eq!(zone.mx("a.example").await, Ok(MxAnswer::NoSuchDomain));
 }
