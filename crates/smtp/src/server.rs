@@ -33,7 +33,10 @@
 //!
 //! - A client that speaks before the banner gets 554 5.5.0, if its driver reads before it answers `Ask::Connect` and
 //!   hands the bytes in. They are not kept.
-//! - Commands that follow EHLO without waiting are obeyed in order, although RFC 2920 §3.1 forbids to send them.
+//! - Commands that follow EHLO without waiting are obeyed in order, although RFC 2920 §3.1 forbids to send them; a
+//!   service may refuse such a client instead ([`Haste`]).
+//! - Whoever keeps count over several connections reads [`Session::tally`], and ends a session that is too much by
+//!   [`Session::dismiss`].
 //! - A refused recipient counts as an error until one of the same message has been accepted; from then on as many
 //!   refusals are forgiven as a message may have recipients. A list with some dead addresses gets through, a guesser
 //!   does not.
@@ -54,6 +57,6 @@ mod wait;
 mod words;
 
 pub use ask::{Answer, Ask, Output, Proof};
-pub use session::Session;
-pub use settings::{AuthOffer, Deadlines, Limits, Service, Settings, TlsOffer};
+pub use session::{Session, Tally};
+pub use settings::{AuthOffer, Deadlines, Haste, Limits, Service, Settings, TlsOffer};
 pub use words::vrfy_unsure;

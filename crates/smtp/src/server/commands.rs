@@ -7,7 +7,7 @@ use super::{
     help::help,
     phase::{Phase, Question, Told, Transaction, Way},
     session::{Dialect, Hello, Session, refusal},
-    settings::TlsOffer,
+    settings::{Haste, TlsOffer},
     words,
 };
 use crate::{
@@ -63,7 +63,7 @@ impl Session {
 
     /// RFC 5321 §4.1.4: EHLO and HELO are allowed everywhere and reset.
     fn greet(&mut self, name: &str, dialect: Dialect) {
-        if !self.may_idle() {
+        if self.is_too_hasty() || !self.may_idle() {
             return;
         }
         self.hello = Some(Hello { name: name.into(), dialect });
@@ -75,6 +75,16 @@ impl Session {
             }
             Dialect::Esmtp => self.say_extensions(),
         }
+    }
+
+    /// Whether the client went on where it must wait, and is closed for it.
+    fn is_too_hasty(&mut self) -> bool {
+        let hasty = self.signals.hasty && self.settings.haste == Haste::Refused;
+        if hasty {
+            self.fail(words::HASTY);
+            self.close();
+        }
+        hasty
     }
 
     fn say_extensions(&mut self) {
@@ -126,6 +136,7 @@ impl Session {
         match answer {
             Answer::Go => {
                 self.phase = Phase::Mail(Transaction::new(body));
+                self.signals.proven = true;
                 self.say(words::OK_MAIL);
             }
             other => self.refuse(other),
@@ -178,6 +189,9 @@ impl Session {
     }
 
     fn data(&mut self) {
+        if self.is_too_hasty() {
+            return;
+        }
         match &self.phase {
             Phase::Mail(transaction) if transaction.recipients > 0 => {
                 self.ask(Question::Begin(Way::Data), Ask::Begin);

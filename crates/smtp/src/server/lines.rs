@@ -43,6 +43,8 @@ impl Session {
         match line::find(input, self.line_max(kind)) {
             Found::Line { text, used } => {
                 self.restart_wait(now);
+                self.count_command();
+                self.signals.hasty = used < input.len();
                 match self.phase {
                     Phase::Auth(_) => self.response(text),
                     _ => self.command(text),

@@ -1,7 +1,12 @@
 //! The session: its parts, what goes in and what comes out. Lines are taken in [`super::lines`], commands obeyed in
 //! [`super::commands`], content taken in [`super::message`].
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mail::{Body, Protocol, Reply, TlsSummary};
 
@@ -9,7 +14,7 @@ use super::{
     ask::{Answer, Ask, Output, Proof},
     lines::Overlong,
     phase::{Phase, Question, Told},
-    settings::{AuthOffer, Settings, TlsOffer},
+    settings::{AuthOffer, Deadlines, Settings, TlsOffer},
     wait::{Expiry, Wait},
     words,
 };
@@ -36,7 +41,23 @@ pub struct Session {
     /// Since the last accepted message.
     errors: u32,
     junk: u32,
-    signals: Signals,
+    tally: Tally,
+    /// How long a command may take as long as the client has not begun a message.
+    patience: Option<Duration>,
+    /// The driver's last word, to be said as soon as it is the server's turn.
+    dismissal: Option<Box<Reply>>,
+    pub(super) signals: Signals,
+}
+
+/// What a session has counted since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Lines taken as commands.
+    pub commands: u32,
+    /// Errors: see [`super::Limits::errors`].
+    pub errors: u32,
+    /// Commands that lead nowhere: see [`super::Limits::junk`].
+    pub junk: u32,
 }
 
 /// What the client called itself, and how.
@@ -56,13 +77,17 @@ pub(super) enum Dialect {
 
 /// What has happened beside the conversation.
 #[derive(Clone, Copy, Debug, Default)]
-struct Signals {
+pub(super) struct Signals {
     /// The client spoke before the banner.
     early: bool,
     /// The client will send nothing more.
     eof: bool,
     /// The server is stopping.
     shutdown: bool,
+    /// More input stands behind the command that is obeyed.
+    pub(super) hasty: bool,
+    /// A message was begun.
+    pub(super) proven: bool,
 }
 
 impl Session {
@@ -83,6 +108,9 @@ impl Session {
             wait: Wait::new(now),
             errors: 0,
             junk: 0,
+            tally: Tally::default(),
+            patience: None,
+            dismissal: None,
             signals: Signals::default(),
         }
     }
@@ -129,7 +157,7 @@ impl Session {
         self.asked = None;
         // In the middle of a handshake there is no way to say anything.
         if expiry != Expiry::Banner {
-            self.say_reply(&words::expired(expiry, &self.settings));
+            self.say_reply(&words::expired(expiry, &self.settings, &self.deadlines()));
         }
         self.close();
     }
@@ -155,6 +183,28 @@ impl Session {
     pub fn handle_shutdown(&mut self, _now: Instant) {
         self.signals.shutdown = true;
         self.settle();
+    }
+
+    /// The driver has had enough of this client: says this reply, a 421 for instance, as soon as no question is open and
+    /// no content comes, and closes.
+    pub fn dismiss(&mut self, reply: Reply) {
+        self.dismissal = Some(Box::new(reply));
+        self.settle();
+    }
+
+    /// Shortens the wait for a command while the client has not begun a message; nothing leaves it as the settings say.
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Whether the client has begun a message that was not refused at MAIL.
+    pub fn is_proven(&self) -> bool {
+        self.signals.proven
+    }
+
+    /// What was counted since the connection began.
+    pub fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// When to call `handle_timeout`. Nothing while the driver has a question to answer; that wait is its own.
@@ -306,7 +356,8 @@ impl Session {
 
     /// Whether the next thing to say is 421.
     fn is_stopping(&self) -> bool {
-        self.signals.shutdown && matches!(self.phase, Phase::Greet | Phase::Ready)
+        let stopping = self.signals.shutdown && matches!(self.phase, Phase::Greet | Phase::Ready);
+        stopping || (self.dismissal.is_some() && self.is_between_commands())
     }
 
     /// All that could be processed is: draws the consequences of what happened beside the conversation.
@@ -315,7 +366,8 @@ impl Session {
             return;
         }
         if self.is_stopping() {
-            self.say_reply(&words::stopping(&self.settings));
+            let reply = self.dismissal.take().map_or_else(|| words::stopping(&self.settings), |reply| *reply);
+            self.say_reply(&reply);
             self.close();
         } else if self.signals.eof {
             self.close();
@@ -324,7 +376,21 @@ impl Session {
 
     fn expiry(&self) -> Option<(Expiry, Instant)> {
         let waiting = self.asked.is_none() || matches!(self.phase, Phase::Connect);
-        waiting.then(|| self.wait.expiry(&self.phase, &self.settings.deadlines)).flatten()
+        waiting.then(|| self.wait.expiry(&self.phase, &self.deadlines())).flatten()
+    }
+
+    /// The deadlines, with what is left of our patience.
+    fn deadlines(&self) -> Deadlines {
+        let mut deadlines = self.settings.deadlines;
+        if let Some(patience) = self.patience.filter(|_| !self.signals.proven) {
+            deadlines.command = deadlines.command.min(patience);
+        }
+        deadlines
+    }
+
+    /// Whether a reply would not be taken for one about content.
+    fn is_between_commands(&self) -> bool {
+        matches!(self.phase, Phase::Greet | Phase::Ready | Phase::Mail(_) | Phase::Chunks(..) | Phase::Auth(_))
     }
 
     fn connected(&mut self, answer: Answer) {
@@ -357,6 +423,10 @@ impl Session {
     /// Another wait begins.
     pub(super) fn restart_wait(&mut self, now: Instant) {
         self.wait.restart(now);
+    }
+
+    pub(super) fn count_command(&mut self) {
+        self.tally.commands = self.tally.commands.saturating_add(1);
     }
 
     pub(super) fn count_content(&mut self, octets: usize) {
@@ -406,6 +476,7 @@ impl Session {
 
     /// Counts an error. False when it was one too many: then 421 has been said.
     fn may_err(&mut self) -> bool {
+        self.tally.errors = self.tally.errors.saturating_add(1);
         let may = self.errors < self.settings.limits.errors;
         if may {
             self.errors += 1;
@@ -418,6 +489,7 @@ impl Session {
 
     /// Counts a command that leads nowhere. False when it was one too many: then 421 has been said.
     pub(super) fn may_idle(&mut self) -> bool {
+        self.tally.junk = self.tally.junk.saturating_add(1);
         let may = self.junk < self.settings.limits.junk;
         if may {
             self.junk += 1;

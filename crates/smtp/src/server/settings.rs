@@ -36,6 +36,17 @@ pub enum AuthOffer {
     Always,
 }
 
+/// What becomes of a client that goes on talking where it must wait for a reply: behind EHLO, HELO and DATA (RFC 2920
+/// §3.1, RFC 5321 §4.1.1.4). Only what comes in the same piece is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Haste {
+    /// Its commands are obeyed in order.
+    #[default]
+    Obeyed,
+    /// 554 5.5.0, and it is closed.
+    Refused,
+}
+
 /// Bounds of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -120,6 +131,8 @@ pub struct Settings {
     pub auth_required: bool,
     /// What becomes of content with a bare CR or LF.
     pub bare_newline: BareNewline,
+    /// What becomes of a client that does not wait where it must.
+    pub haste: Haste,
 }
 
 impl Settings {
@@ -138,6 +151,7 @@ impl Settings {
             mechanisms: Mechanism::ALL.to_vec(),
             auth_required: submission,
             bare_newline: if submission { BareNewline::Normalise } else { BareNewline::Refuse },
+            haste: Haste::Obeyed,
         }
     }
 }

@@ -7,7 +7,7 @@
 use mail::{AddressError, Reply};
 
 use super::{
-    settings::Settings,
+    settings::{Deadlines, Settings},
     wait::{Expiry, spell},
 };
 use crate::{
@@ -50,6 +50,7 @@ pub(super) const AUTH_NOT_BASE64: &str =
 pub(super) const AUTH_MALFORMED: &str = "501 5.5.2 Not a response of this mechanism; type AUTH again to begin anew";
 pub(super) const AUTH_IMPERSONATION: &str = "535 5.7.8 You can authenticate as yourself only";
 pub(super) const EARLY: &str = "554 5.5.0 You spoke before the greeting: wait for the 220";
+pub(super) const HASTY: &str = "554 5.5.0 You went on without waiting for the reply to EHLO, HELO or DATA; closing";
 pub(super) const SKIPPED_TOO_MUCH: &str = "421 4.7.0 Too many octets after a refusal; closing";
 pub(super) const AUTH_PARAMETER: &str = "555 5.5.4 The parameter AUTH is not offered here: leave it out";
 
@@ -190,8 +191,7 @@ pub(super) fn stopping(settings: &Settings) -> Reply {
     closing((4, 3, 2), settings, "is stopping, try again soon")
 }
 
-pub(super) fn expired(expiry: Expiry, settings: &Settings) -> Reply {
-    let deadlines = &settings.deadlines;
+pub(super) fn expired(expiry: Expiry, settings: &Settings, deadlines: &Deadlines) -> Reply {
     let wait = match expiry {
         Expiry::Banner => format!("waited {} for the handshake", spell(deadlines.banner)),
         Expiry::Command => format!("waited {} for a command", spell(deadlines.command)),

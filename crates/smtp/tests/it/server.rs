@@ -7,6 +7,7 @@ mod desk;
 mod framing;
 mod grammar;
 mod order;
+mod patience;
 mod pure;
 mod script;
 mod security;
