@@ -25,12 +25,21 @@ pub(crate) struct Desk {
     peer: SocketAddr,
     user: Option<Mailbox>,
     transaction: Option<Box<Transaction>>,
+    /// Accepted, and not yet in the log.
+    unlogged: Option<Box<Unlogged>>,
+}
+
+/// What the log says of an accepted message.
+#[derive(Debug)]
+struct Unlogged {
+    accepted: Accepted,
+    from: String,
 }
 
 impl Desk {
     /// A desk for a client.
     pub(crate) fn new(office: Arc<Office>, service: Arc<Current>, peer: SocketAddr) -> Self {
-        Self { office, service, peer, user: None, transaction: None }
+        Self { office, service, peer, user: None, transaction: None, unlogged: None }
     }
 
     /// The answer to a question of the session.
@@ -152,7 +161,7 @@ impl Desk {
             )
             .await;
         match committed {
-            Ok(accepted) => self.accepted(accepted, &from, began),
+            Ok(accepted) => self.accepted(accepted, from, began),
             Err(failure) => {
                 if let Failure::Spool(error) = &failure {
                     tracing::error!(service = self.service.settings.name, %from, %error, "a message cannot be kept");
@@ -173,15 +182,25 @@ impl Desk {
         }
     }
 
-    fn accepted(&self, accepted: Accepted, from: &str, began: Instant) -> Answer {
+    fn accepted(&mut self, accepted: Accepted, from: String, began: Instant) -> Answer {
         let wait = self.office.clock.instant().saturating_duration_since(began);
         self.service.meters.accepted(accepted.deliveries, accepted.size, wait);
+        self.log();
+        let id = accepted.id.to_string();
+        self.unlogged = Some(Box::new(Unlogged { accepted, from }));
+        Answer::Accepted { id }
+    }
+
+    /// Logs what was accepted. Called after the reply is written: the client waits for that, nobody for the log.
+    pub(crate) fn log(&mut self) {
+        let Some(Unlogged { accepted, from }) = self.unlogged.take().map(|unlogged| *unlogged) else {
+            return;
+        };
         tracing::info!(
             service = self.service.settings.name, peer = %self.peer, user = self.user.as_ref().map(tracing::field::display),
             id = %accepted.id, from, recipients = accepted.deliveries, size = accepted.size,
             "message accepted"
         );
-        Answer::Accepted { id: accepted.id.to_string() }
     }
 
     fn authenticated(&mut self, name: &str, verified: Result<Mailbox, Denied>) -> Answer {

@@ -98,7 +98,9 @@ impl Connection<'_> {
                 Output::Write => {
                     let replies = session.take_write();
                     let wait = self.service.settings.session.deadlines.write;
-                    if !matches!(self.office.clock.timeout(wait, stream.write_whole(&replies)).await, Ok(Ok(()))) {
+                    let written = self.office.clock.timeout(wait, stream.write_whole(&replies)).await;
+                    self.desk.log();
+                    if !matches!(written, Ok(Ok(()))) {
                         return ControlFlow::Break(End::Unwritable);
                     }
                 }
