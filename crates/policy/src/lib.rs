@@ -6,6 +6,7 @@
 pub mod account;
 pub mod backoff;
 pub mod client;
+pub mod dkim;
 pub mod dns;
 pub mod dnsbl;
 pub mod greeting;
@@ -14,5 +15,6 @@ pub mod load;
 pub mod rate;
 pub mod recent;
 pub mod score;
+mod tags;
 #[cfg(test)]
 mod testing;
