@@ -18,3 +18,5 @@ pub mod score;
 mod tags;
 #[cfg(test)]
 mod testing;
+
+pub use tags::TagError;

@@ -209,6 +209,3 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         octets.iter().try_fold(0_usize, |length, octet| Some(length.checked_mul(256)? + usize::from(*octet)))?;
     rest.split_at_checked(length)
 }
-
-#[cfg(test)]
-mod tests;

@@ -304,6 +304,3 @@ impl Folded {
         self.column += text.len();
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -251,6 +251,3 @@ fn number(tags: &Tags<'_>, name: &'static str, digits: usize) -> Result<Option<u
     }
     Ok(Some(value.parse().unwrap_or(u64::MAX)))
 }
-
-#[cfg(test)]
-mod tests;

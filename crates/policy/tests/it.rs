@@ -1,0 +1,5 @@
+//! The machines from outside: what a driver sees of them.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, and says where")]
+
+#[path = "it/dkim.rs"]
+mod dkim;
