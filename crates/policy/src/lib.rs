@@ -7,6 +7,7 @@ pub mod account;
 pub mod backoff;
 pub mod client;
 pub mod dkim;
+pub mod dmarc;
 pub mod dns;
 pub mod dnsbl;
 pub mod greeting;
