@@ -5,6 +5,10 @@ use std::ops::Range;
 /// Octets of one line without its CRLF (RFC 5322 §2.1.1).
 pub const LINE_MAX: usize = 998;
 
+/// The field that marks a message as suspect enough for the folder Junk: written by this server as the first one, and
+/// taken away from whatever comes in, so that where it is found it is true.
+pub const QUARANTINE: &str = "X-Posthouse-Quarantine";
+
 /// One field where it stands in the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {

@@ -11,7 +11,7 @@ use crate::{
     classify,
     conclude::Attempt,
     engine::Shared,
-    maildir::{Letter, MaildirError, Writing},
+    maildir::{Folder, Letter, MaildirError, Writing},
     schedule::{Job, LaneId},
 };
 
@@ -84,6 +84,7 @@ fn letter(message: &Message, leased: &LeasedDelivery, hostname: &str) -> Letter 
     let delivery = &leased.delivery;
     Letter {
         mailbox: delivery.recipient.clone(),
+        folder: Folder::Inbox,
         original: delivery.original.clone(),
         reverse_path: message.envelope.reverse_path.clone(),
         delivery: delivery.id,
@@ -96,7 +97,14 @@ async fn read_whole(shared: &Shared, message: &Message) -> Result<Bytes, SpoolEr
     shared.parts.spool.content(message.id).await?.to_bytes(WHOLE_MAX).await
 }
 
-async fn write_whole(tasks: &Tasks, root: PathBuf, letter: Letter, nonce: u64, content: Bytes) -> Result<(), Trouble> {
+async fn write_whole(
+    tasks: &Tasks,
+    root: PathBuf,
+    mut letter: Letter,
+    nonce: u64,
+    content: Bytes,
+) -> Result<(), Trouble> {
+    letter.folder = Folder::of(&content);
     let work = move || {
         let mut writing = Writing::begin(&root, &letter, nonce)?;
         writing.write(&content)?;
@@ -109,16 +117,19 @@ async fn write_pieces(
     shared: &Shared,
     tasks: &Tasks,
     root: PathBuf,
-    letter: Letter,
+    mut letter: Letter,
     nonce: u64,
     message: &Arc<Message>,
 ) -> Result<(), Trouble> {
     let mut content = shared.parts.spool.content(message.id).await?;
+    let mut next = content.read().await?;
+    letter.folder = Folder::of(next.as_deref().unwrap_or_default());
     let begin = move || Writing::begin(&root, &letter, nonce);
     let mut writing = tasks.run_blocking("outbound-maildir", begin).await.map_err(|_| Trouble::Task)??;
-    while let Some(piece) = content.read().await? {
+    while let Some(piece) = next {
         let write = move || writing.write(&piece).map(|()| writing);
         writing = tasks.run_blocking("outbound-maildir", write).await.map_err(|_| Trouble::Task)??;
+        next = content.read().await?;
     }
     let finish = move || writing.finish();
     Ok(tasks.run_blocking("outbound-maildir", finish).await.map_err(|_| Trouble::Task)??)

@@ -3,6 +3,7 @@
 //! ```text
 //! ROOT/<domain>/<local part>/tmp/NAME  written, synced
 //!                           /new/NAME  renamed, the folder synced: delivered
+//!                           /.Junk/…   the same for what was received under quarantine (a Maildir++ folder)
 //! ```
 //! Every folder is opened relative to the one before it and never through a symbolic link below ROOT. Lines end with LF,
 //! as programs that read a Maildir expect. The name is made of the delivery's id: a delivery repeated after a crash finds
@@ -13,7 +14,7 @@ mod path;
 
 use std::{fs::File, io::Write as _, path::Path};
 
-use mail::{DeliveryId, FailureClass, FailureKind, Mailbox, Refusal, Reply, ReversePath, Stage, Timestamp};
+use mail::{DeliveryId, FailureClass, FailureKind, Mailbox, Refusal, Reply, ReversePath, Stage, Timestamp, header};
 use rustix::{
     fd::OwnedFd,
     fs::{AtFlags, Mode, OFlags, RenameFlags},
@@ -27,11 +28,36 @@ const FOLDER_MODE: u32 = 0o700;
 /// Permissions of new letters.
 const LETTER_MODE: u32 = 0o600;
 
+/// The name of the folder for what is suspect, and the file by which it is known for a folder (Maildir++).
+const JUNK: &str = ".Junk";
+const FOLDER_MARK: &str = "maildirfolder";
+
+/// Where in a mailbox a letter goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// Where all mail goes.
+    Inbox,
+    /// To what is suspect.
+    Junk,
+}
+
+impl Folder {
+    /// The folder of a message that begins with these octets.
+    pub fn of(content: &[u8]) -> Self {
+        let name = content.get(..header::QUARANTINE.len());
+        let is_marked = name.is_some_and(|name| name.eq_ignore_ascii_case(header::QUARANTINE.as_bytes()))
+            && content.get(header::QUARANTINE.len()) == Some(&b':');
+        if is_marked { Self::Junk } else { Self::Inbox }
+    }
+}
+
 /// Who a letter is for and what it is called.
 #[derive(Clone, Debug)]
 pub struct Letter {
     /// The mailbox.
     pub mailbox: Mailbox,
+    /// Where in it.
+    pub folder: Folder,
     /// The address it was sent to, when it was another.
     pub original: Option<Mailbox>,
     /// The reverse-path.
@@ -100,6 +126,10 @@ impl Writing {
         let root = open_root(root)?;
         let domain = open_folder(&root, &domain, &shown)?;
         let mailbox = open_folder(&domain, &local, &shown)?;
+        let mailbox = match letter.folder {
+            Folder::Inbox => mailbox,
+            Folder::Junk => open_junk(&mailbox, &shown)?,
+        };
         let new = open_folder(&mailbox, "new", &shown)?;
         let tmp = open_folder(&mailbox, "tmp", &shown)?;
         open_folder(&mailbox, "cur", &shown)?;
@@ -206,6 +236,15 @@ fn open_root(root: &Path) -> Result<OwnedFd, MaildirError> {
         }
         other => other.map_err(error),
     }
+}
+
+/// Opens the folder for what is suspect, and gives it its mark.
+fn open_junk(mailbox: &OwnedFd, shown: &str) -> Result<OwnedFd, MaildirError> {
+    let junk = open_folder(mailbox, JUNK, shown)?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&junk, FOLDER_MARK, flags, Mode::from_raw_mode(LETTER_MODE))
+        .map_err(|errno| MaildirError::new(format!("creating {FOLDER_MARK} in {shown}/{JUNK}"), errno))?;
+    Ok(junk)
 }
 
 /// Opens a folder, never through a link; makes it, durably, when it is missing.

@@ -9,6 +9,7 @@ use super::*;
 fn letter(mailbox: &str, delivery: u8) -> Letter {
     Letter {
         mailbox: mailbox.parse().unwrap(),
+        folder: Folder::Inbox,
         original: None,
         reverse_path: ReversePath::Mailbox("alice@a.example".parse().unwrap()),
         delivery: DeliveryId::from_bytes([delivery; 16]),
@@ -48,6 +49,31 @@ fn a_letter_lies_in_new_with_its_fields_and_line_ends() {
     );
     assert_eq!(fs::metadata(folder.join("new").join(name)).unwrap().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn what_is_under_quarantine_lies_in_junk() {
+    let root = tempfile::tempdir().unwrap();
+    let bob = letter("bob@ours.example", 1);
+    for delivery in [1, 2] {
+        let junk = Letter { folder: Folder::Junk, ..letter("bob@ours.example", delivery) };
+        deliver(root.path(), &junk, &[b"one\r\n"]).unwrap();
+    }
+    deliver(root.path(), &bob, &[b"two\r\n"]).unwrap();
+    let mailbox = root.path().join("ours.example/bob");
+    assert_eq!(files(mailbox.join("new")).len(), 1);
+    assert_eq!(files(mailbox.join(".Junk/new")).len(), 2);
+    assert!(mailbox.join(".Junk/maildirfolder").is_file() && mailbox.join(".Junk/cur").is_dir());
+}
+
+#[test]
+fn only_the_first_field_is_the_mark() {
+    let check = |content: &str, expect: Folder| assert_eq!(Folder::of(content.as_bytes()), expect, "{content}");
+    check("X-Posthouse-Quarantine: dmarc\r\nFrom: x\r\n", Folder::Junk);
+    check("x-posthouse-quarantine:\r\n", Folder::Junk);
+    check("X-Posthouse-Quarantined: x\r\n", Folder::Inbox);
+    check("Received: x\r\nX-Posthouse-Quarantine: dmarc\r\n", Folder::Inbox);
+    check("", Folder::Inbox);
 }
 
 #[test]
