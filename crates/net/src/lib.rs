@@ -7,6 +7,8 @@
 mod chance;
 mod clock;
 mod connect;
+mod endpoint;
+pub mod http;
 mod listen;
 mod local;
 mod resolve;
@@ -18,6 +20,7 @@ pub mod tls;
 pub use chance::Chance;
 pub use clock::{Clock, DeadlinePassed, Timer};
 pub use connect::{ConnectError, Connector, TcpConnector};
+pub use endpoint::{Channel, DialError, Dialer, Endpoint, EndpointError};
 pub use listen::{BindError, Listener};
 pub use local::{LocalListener, LocalStream, connect_local};
 pub use resolve::{
