@@ -3,3 +3,5 @@
 
 #[path = "it/dkim.rs"]
 mod dkim;
+#[path = "it/dmarc.rs"]
+mod dmarc;
