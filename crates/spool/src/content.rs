@@ -11,6 +11,7 @@
 //! ```
 
 pub mod disk;
+mod reading;
 
 use std::{
     fmt, io,
@@ -26,6 +27,7 @@ use mail::MessageId;
 
 use crate::SpoolError;
 use disk::{AppendFile, Disk, ReadFile, Wait};
+pub use reading::DraftReader;
 
 /// Octets of content that a row of the database holds; more goes to a file.
 pub(crate) const INLINE_MAX: usize = 128 * 1024;

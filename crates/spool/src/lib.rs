@@ -54,7 +54,7 @@ mod spool;
 pub mod sqlite;
 mod types;
 
-pub use content::{Content, Draft, disk};
+pub use content::{Content, Draft, DraftReader, disk};
 pub use lock::Lock;
 pub use query::{Filter, Page, State, Update, View};
 pub use spool::{Spool, Submit};
