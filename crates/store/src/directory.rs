@@ -4,6 +4,7 @@
 //! transaction. How an address becomes mailboxes is in `resolve`.
 
 mod resolve;
+mod signing;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +16,10 @@ use mail::{Domain, Mailbox};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::resolve::untagged;
-pub use self::resolve::{EXPANSION_DEPTH_MAX, Resolution, TARGETS_MAX};
+pub use self::{
+    resolve::{EXPANSION_DEPTH_MAX, Resolution, TARGETS_MAX},
+    signing::{DKIM_KEYS_MAX, DkimKey, KeyState},
+};
 
 /// What we are to a domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,6 +113,8 @@ pub struct Directory {
     /// By folded address.
     pub(crate) aliases: Arc<HashMap<String, Arc<Alias>>>,
     pub(crate) catch_alls: Arc<BTreeMap<Domain, Mailbox>>,
+    /// By domain; never an empty list.
+    pub(crate) dkim: Arc<BTreeMap<Domain, Arc<[DkimKey]>>>,
     /// The first user of each domain, found when postmaster is first asked for; a change of users begins a new one.
     pub(crate) first_users: Arc<OnceLock<BTreeMap<Domain, Arc<User>>>>,
 }

@@ -149,6 +149,35 @@ pub enum ChangeError {
     /// The domain has no catch-all.
     #[error("the domain {0} has no catch-all")]
     NoCatchAll(Domain),
+    /// A selector names one key.
+    #[error("the domain {domain} has a key with the selector {selector} already")]
+    SelectorExists {
+        /// The domain.
+        domain: Domain,
+        /// The selector.
+        selector: String,
+    },
+    /// There is no such key.
+    #[error("the domain {domain} has no key with the selector {selector}; see: posthouse dkim list {domain}")]
+    NoSuchKey {
+        /// The domain.
+        domain: Domain,
+        /// The selector.
+        selector: String,
+    },
+    /// Nothing to put to use.
+    #[error("the domain {0} has no keys that wait to be used; make some: posthouse dkim rotate {0}")]
+    NoWaitingKey(Domain),
+    /// Too many keys.
+    #[error(
+        "the domain {domain} would have more than {max} keys; remove retired ones: posthouse dkim remove {domain} SELECTOR"
+    )]
+    TooManyKeys {
+        /// The domain.
+        domain: Domain,
+        /// How many it may have.
+        max: usize,
+    },
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

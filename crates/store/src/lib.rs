@@ -8,6 +8,7 @@
 //! | what | where | who writes it |
 //! | --- | --- | --- |
 //! | domains, users, aliases, catch-alls | `domain`, `user`, `alias`, `alias_target`, `catch_all` | an operator |
+//! | the keys that sign a domain's mail, sealed | `dkim_key` | an operator |
 //! | facts | `event` | the task that copies the outbox |
 //! | the latest state per message and recipient | `message`, `delivery` | the same transaction |
 //! | how far each node's facts were taken | `node` | the same transaction |
@@ -21,8 +22,8 @@ mod event;
 mod sqlite;
 
 pub use directory::{
-    Alias, CatchAll, Directory, DomainEntry, DomainKind, EXPANSION_DEPTH_MAX, Resolution, ScramVerifier, TARGETS_MAX,
-    User, Verifiers,
+    Alias, CatchAll, DKIM_KEYS_MAX, Directory, DkimKey, DomainEntry, DomainKind, EXPANSION_DEPTH_MAX, KeyState,
+    Resolution, ScramVerifier, TARGETS_MAX, User, Verifiers,
 };
 pub use error::{ChangeError, DatabaseError, OpenError, QueryError};
 pub use event::{Appended, DeliveryView, Filter, PAGE_MAX, Page, State};

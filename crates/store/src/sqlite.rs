@@ -8,6 +8,7 @@ mod append;
 mod find;
 mod load;
 mod open;
+mod signing;
 
 use std::{
     path::{Path, PathBuf},

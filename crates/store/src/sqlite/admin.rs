@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A change under way: dropped without a commit, it never was.
-struct Change<'a> {
+pub(super) struct Change<'a> {
     store: &'a Store,
     transaction: Transaction<'static, Sqlite>,
     _one_at_a_time: MutexGuard<'a, ()>,
@@ -67,6 +67,7 @@ impl Store {
             .commit(|directory| {
                 Arc::make_mut(&mut directory.domains).remove(&domain);
                 Arc::make_mut(&mut directory.catch_alls).remove(&domain);
+                Arc::make_mut(&mut directory.dkim).remove(&domain);
             })
             .await
     }
@@ -223,7 +224,7 @@ impl Store {
             .await
     }
 
-    async fn change(&self) -> Result<Change<'_>, DatabaseError> {
+    pub(super) async fn change(&self) -> Result<Change<'_>, DatabaseError> {
         let one_at_a_time = self.shared.changes.lock().await;
         let begun = self.shared.writer.begin_with("BEGIN IMMEDIATE").await;
         let transaction = begun.map_err(|error| self.failed(&error))?;
@@ -239,11 +240,15 @@ fn put_user(directory: &mut Directory, user: User) {
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
 impl Change<'_> {
-    fn connection(&mut self) -> &mut SqliteConnection {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         &mut self.transaction
     }
 
-    async fn run(&mut self, query: Query<'_>) -> Result<sqlx::sqlite::SqliteQueryResult, DatabaseError> {
+    pub(super) fn failed(&self, error: &sqlx::Error) -> DatabaseError {
+        self.store.failed(error)
+    }
+
+    pub(super) async fn run(&mut self, query: Query<'_>) -> Result<sqlx::sqlite::SqliteQueryResult, DatabaseError> {
         let done = query.execute(self.connection()).await;
         done.map_err(|error| self.store.failed(&error))
     }
@@ -253,7 +258,7 @@ impl Change<'_> {
         found.map_err(|error| self.store.failed(&error))
     }
 
-    async fn domain(&mut self, domain: &Domain) -> Result<(i64, DomainKind), ChangeError> {
+    pub(super) async fn domain(&mut self, domain: &Domain) -> Result<(i64, DomainKind), ChangeError> {
         let query = sqlx::query("SELECT id, kind FROM domain WHERE name = ?").bind(domain.to_string());
         let row = self.find(query).await?.ok_or_else(|| ChangeError::NoSuchDomain(domain.clone()))?;
         let read = || Ok((row.try_get(0)?, kind(row.try_get(1)?)?));
@@ -319,7 +324,7 @@ impl Change<'_> {
     }
 
     /// Makes the change durable, then visible. When another program has changed the store meanwhile, all is read again.
-    async fn commit(mut self, apply: impl FnOnce(&mut Directory)) -> Result<(), ChangeError> {
+    pub(super) async fn commit(mut self, apply: impl FnOnce(&mut Directory)) -> Result<(), ChangeError> {
         let bump = "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'directory_version' \
                     RETURNING CAST(value AS INTEGER)";
         let store = self.store;

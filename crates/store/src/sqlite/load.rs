@@ -59,6 +59,7 @@ async fn read(connection: &mut SqliteConnection, version: u64) -> Result<Directo
     let rows = sqlx::query(query).fetch_all(&mut *connection).await?;
     let catch_alls = rows.iter().map(|row| Ok((parsed(row, 0)?, parsed(row, 1)?)));
     directory.catch_alls = Arc::new(catch_alls.collect::<Result<_, sqlx::Error>>()?);
+    directory.dkim = Arc::new(super::signing::read(&mut *connection).await?);
     Ok(directory)
 }
 

@@ -5,6 +5,7 @@ mod events;
 mod lists;
 mod names;
 mod resolution;
+mod signing;
 
 use mail::{Domain, Mailbox};
 use store::{DomainKind, ScramVerifier, Store, Verifiers};
@@ -66,6 +67,11 @@ suite! {
         relay_domains_take_what_they_do_not_know,
         loops_and_bombs_are_bounded,
         senders_have_what_is_theirs,
+    }
+    signing {
+        keys_wait_sign_and_retire,
+        keys_that_cannot_be,
+        keys_go_with_their_domain,
     }
     events {
         a_batch_is_taken_once,

@@ -70,7 +70,7 @@ async fn a_store_of_the_first_schema_is_still_understood() {
 }
 
 #[tokio::test]
-async fn the_schema_is_the_one_that_is_written_down() {
+async fn a_store_of_the_first_schema_gets_todays() {
     let backend = Sqlite::new();
     backend.open().await.close().await;
     let schema = async |directory: &Path| {
@@ -81,6 +81,7 @@ async fn the_schema_is_the_one_that_is_written_down() {
     };
     let golden = Sqlite::new();
     run(golden.directory(), GOLDEN).await;
+    golden.open().await.close().await;
     assert_eq!(schema(backend.directory()).await, schema(golden.directory()).await);
 }
 
