@@ -1,7 +1,11 @@
 //! Where a session's questions are answered: policy from [`crate::admission`], facts from the store, the message kept
 //! in the spool. One desk for one connection.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use mail::{Body, ForwardPath, Mailbox, MessageId, Origin, Reply, ReversePath, for_log};
 use smtp::server::{Answer, Ask, Proof, Session, vrfy_unsure};
@@ -10,6 +14,10 @@ use crate::{
     Office,
     admission::{Identity, Standing, recipient, rights::Rights},
     auth::Denied,
+    gate::{
+        guest::{Guest, TooMuch},
+        words,
+    },
     service::Current,
     transaction::{Accepted, Failure, Transaction, Treatment, spool_reply, try_later},
 };
@@ -22,6 +30,7 @@ const LOGGED_MAX: usize = 200;
 pub(crate) struct Desk {
     office: Arc<Office>,
     service: Arc<Current>,
+    guest: Guest,
     peer: SocketAddr,
     user: Option<Mailbox>,
     transaction: Option<Box<Transaction>>,
@@ -38,8 +47,9 @@ struct Unlogged {
 
 impl Desk {
     /// A desk for a client.
-    pub(crate) fn new(office: Arc<Office>, service: Arc<Current>, peer: SocketAddr) -> Self {
-        Self { office, service, peer, user: None, transaction: None, unlogged: None }
+    pub(crate) fn new(office: Arc<Office>, service: Arc<Current>, guest: Guest) -> Self {
+        let peer = guest.peer();
+        Self { office, service, guest, peer, user: None, transaction: None, unlogged: None }
     }
 
     /// The answer to a question of the session.
@@ -70,6 +80,50 @@ impl Desk {
         }
     }
 
+    /// Where the client is.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether the client is a stranger still.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.guest.is_stranger() && self.user.is_none()
+    }
+
+    /// How long the client has to wait for the banner; nothing when it need not.
+    pub(crate) fn pregreet_wait(&self) -> Option<Duration> {
+        self.guest.pregreet_wait(&self.office, &self.service, self.office.clock.instant())
+    }
+
+    /// The client has waited for the banner.
+    pub(crate) fn remember_manners(&self) {
+        self.guest.remember_manners(self.office.clock.instant());
+    }
+
+    /// The client has not waited for the banner.
+    pub(crate) fn note_early_talker(&self) {
+        self.service.meters.turned_away("early_talker");
+        tracing::info!(service = self.service.settings.name, peer = %self.peer, "spoke before the greeting");
+    }
+
+    /// Puts what the session has counted to the client's account, and ends the session when it was too much. Returns how
+    /// long the replies that are ready have to wait.
+    pub(crate) fn watch(&mut self, session: &mut Session) -> Duration {
+        if !self.is_watched() {
+            return Duration::ZERO;
+        }
+        match self.guest.count(session.tally(), &self.service, self.office.clock.instant()) {
+            Ok(None) => Duration::ZERO,
+            Ok(Some(errors)) => self.office.gate.tarpit(&self.service.settings.gate, errors),
+            Err(TooMuch { reply, reason }) => {
+                self.service.meters.turned_away(reason);
+                tracing::info!(service = self.service.settings.name, peer = %self.peer, reason, "sent away");
+                session.dismiss(reply);
+                Duration::ZERO
+            }
+        }
+    }
+
     /// A piece of the content.
     pub(crate) async fn content(&mut self, piece: Vec<u8>) {
         if let Some(transaction) = &mut self.transaction {
@@ -95,6 +149,9 @@ impl Desk {
 
     fn mail(&mut self, reverse_path: ReversePath, body: Body) -> Answer {
         self.transaction = None;
+        if let Err(reply) = self.may_begin() {
+            return self.refuse("mail", &reverse_path.to_string(), reply);
+        }
         let rights = self.user.as_ref().map(|user| Rights::new(user.clone(), self.office.store.directory()));
         if let Some(Err(reply)) = rights.as_ref().map(|rights| rights.check_envelope(&reverse_path)) {
             return self.refuse("mail", &reverse_path.to_string(), reply);
@@ -111,6 +168,18 @@ impl Desk {
         }
     }
 
+    /// Whether the gate lets a message begin.
+    fn may_begin(&self) -> Result<(), Reply> {
+        if !self.guest.is_named() {
+            return Err(words::unnamed());
+        }
+        if self.is_watched() {
+            let now = self.office.clock.instant();
+            return self.guest.message(&self.service, now).map_err(|too_much| too_much.reply);
+        }
+        Ok(())
+    }
+
     fn rcpt(&mut self, forward_path: ForwardPath) -> Answer {
         let typed = forward_path.to_string();
         match self.admit(forward_path) {
@@ -120,6 +189,10 @@ impl Desk {
     }
 
     fn admit(&mut self, forward_path: ForwardPath) -> Result<(), Reply> {
+        if self.is_watched() {
+            let now = self.office.clock.instant();
+            self.guest.recipient(&self.service, now).map_err(|too_much| too_much.reply)?;
+        }
         let settings = &self.service.settings;
         let directory = self.office.store.directory();
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
@@ -185,6 +258,9 @@ impl Desk {
     fn accepted(&mut self, accepted: Accepted, from: String, began: Instant) -> Answer {
         let wait = self.office.clock.instant().saturating_duration_since(began);
         self.service.meters.accepted(accepted.deliveries, accepted.size, wait);
+        if self.is_watched() {
+            self.guest.accepted(&self.service, self.office.clock.instant());
+        }
         self.log();
         let id = accepted.id.to_string();
         self.unlogged = Some(Box::new(Unlogged { accepted, from }));

@@ -3,16 +3,30 @@
 //! An idle connection holds no buffer: the driver waits until something can be read and takes a buffer from the stack
 //! for the moment of reading. Replies are written whole, each under a deadline.
 
-use std::{io, net::SocketAddr, ops::ControlFlow, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    ops::ControlFlow,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use net::{Stream, tls};
-use smtp::server::{Output, Session};
+use smtp::server::{Answer, Ask, Output, Session};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::{Office, crowd::Place, desk::Desk, service::Current};
+use crate::{
+    Office,
+    desk::Desk,
+    gate::{self, guest::Guest},
+    service::Current,
+};
 
 /// Octets read at once while commands are expected.
 const COMMAND_BUFFER: usize = 4 * 1024;
+/// Octets read of what a client says before it is greeted.
+const EARLY_BUFFER: usize = 64;
 /// Octets read at once while content is expected. The buffer is zeroed each time, which a larger one would feel.
 const CONTENT_BUFFER: usize = 32 * 1024;
 /// How long a connection that we close may go on sending: a reset would destroy our last words on their way.
@@ -41,28 +55,31 @@ impl End {
     }
 }
 
-/// Serves one connection to its end, and leaves its place in the crowd then.
-pub(crate) async fn serve(office: Arc<Office>, service: Arc<Current>, stream: Stream, peer: SocketAddr, place: Place) {
-    let _place = place;
+/// Serves one connection to its end, and gives its place back then.
+pub(crate) async fn serve(office: Arc<Office>, service: Arc<Current>, stream: Stream, guest: Guest) {
+    let peer = guest.peer();
     let name = service.settings.name;
     let _counted = service.meters.connected();
     tracing::debug!(service = name, %peer, "connected");
-    let end = converse(&office, &service, stream, peer).await;
+    let end = converse(&office, &service, stream, guest).await;
     tracing::debug!(service = name, %peer, end = end.word(), "disconnected");
 }
 
-async fn converse(office: &Arc<Office>, service: &Arc<Current>, mut stream: Stream, peer: SocketAddr) -> End {
+async fn converse(office: &Arc<Office>, service: &Arc<Current>, mut stream: Stream, guest: Guest) -> End {
+    let peer = guest.peer();
     if let Some(server) = service.implicit_tls() {
-        match handshake(office, service, stream, server).await {
+        match handshake(office, service, stream, peer, server).await {
             Some(secured) => stream = secured,
             None => return End::Tls,
         }
     }
-    let mut session = Session::new(service.session(peer.ip()), peer, office.clock.instant());
+    let rules = if guest.is_named() { service.session(peer.ip()) } else { service.session_of_anybody() };
+    let mut session = Session::new(rules, peer, office.clock.instant());
     if let Some(summary) = stream.tls() {
         session.handle_tls(summary, office.clock.instant());
     }
-    let mut connection = Connection { office, service, desk: Desk::new(Arc::clone(office), Arc::clone(service), peer) };
+    let mut connection =
+        Connection { office, service, desk: Desk::new(Arc::clone(office), Arc::clone(service), guest) };
     let mut timer = office.clock.timer();
     let mut stopped = pin!(office.tasks.cancelled());
     let mut stopping = false;
@@ -71,7 +88,7 @@ async fn converse(office: &Arc<Office>, service: &Arc<Current>, mut stream: Stre
             ControlFlow::Continue(stream) => stream,
             ControlFlow::Break(end) => return end,
         };
-        timer.set(session.poll_timeout());
+        timer.set(connection.due(&mut session));
         tokio::select! {
             biased;
             ready = stream.readable(), if session.wants_input() => connection.input(&mut session, &mut stream, ready),
@@ -79,6 +96,7 @@ async fn converse(office: &Arc<Office>, service: &Arc<Current>, mut stream: Stre
                 stopping = true;
                 session.handle_shutdown(office.clock.instant());
             }
+            // It does nothing when the wait is not over yet.
             () = timer.fired() => session.handle_timeout(office.clock.instant()),
         }
     }
@@ -96,6 +114,10 @@ impl Connection<'_> {
         while let Some(output) = session.poll_output() {
             match output {
                 Output::Write => {
+                    let pause = self.desk.watch(session);
+                    if !pause.is_zero() {
+                        Box::pin(self.office.clock.sleep(pause)).await;
+                    }
                     let replies = session.take_write();
                     let wait = self.service.settings.session.deadlines.write;
                     let written = self.office.clock.timeout(wait, stream.write_whole(&replies)).await;
@@ -103,6 +125,12 @@ impl Connection<'_> {
                     if !matches!(written, Ok(Ok(()))) {
                         return ControlFlow::Break(End::Unwritable);
                     }
+                }
+                Output::Ask(Ask::Connect { .. }) => {
+                    if let Some(wait) = self.desk.pregreet_wait() {
+                        Box::pin(self.listen_first(session, &mut stream, wait)).await;
+                    }
+                    session.answer(Answer::Go, self.office.clock.instant());
                 }
                 Output::Ask(ask) => {
                     let answer = self.desk.answer(ask, session).await;
@@ -116,7 +144,7 @@ impl Connection<'_> {
                     let Some(server) = service.settings.tls.server() else {
                         return ControlFlow::Break(End::Tls);
                     };
-                    stream = match handshake(office, service, stream, server).await {
+                    stream = match handshake(office, service, stream, self.desk.peer(), server).await {
                         Some(secured) => secured,
                         None => return ControlFlow::Break(End::Tls),
                     };
@@ -131,6 +159,40 @@ impl Connection<'_> {
             }
         }
         ControlFlow::Continue(stream)
+    }
+
+    /// Listens whether the client speaks before it is greeted; what it says then is not kept.
+    async fn listen_first(&mut self, session: &mut Session, stream: &mut Stream, wait: Duration) {
+        let clock = &self.office.clock;
+        let mut heard = [0; EARLY_BUFFER];
+        let spoke = clock.timeout(wait, async {
+            loop {
+                let read = stream.readable().await.and_then(|()| stream.try_read(&mut heard));
+                match read {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    other => return other,
+                }
+            }
+        });
+        match spoke.await {
+            Err(_) => self.desk.remember_manners(),
+            Ok(Ok(0) | Err(_)) => session.handle_eof(clock.instant()),
+            Ok(Ok(count)) => {
+                session.handle_input(heard.get(..count).unwrap_or_default(), clock.instant());
+                self.desk.note_early_talker();
+            }
+        }
+    }
+
+    /// When to look at the session again. One that has begun no message is looked at more often: how long it may take
+    /// depends on how hard it is for the server.
+    fn due(&self, session: &mut Session) -> Option<Instant> {
+        if session.is_proven() || !self.desk.is_watched() {
+            return session.poll_timeout();
+        }
+        session.set_patience(Some(self.office.gate.patience(self.service.settings.session.deadlines.command)));
+        let glance = self.office.clock.instant() + gate::GLANCE;
+        session.poll_timeout().map(|due| due.min(glance))
     }
 
     /// Gives the session what can be read now.
@@ -165,8 +227,13 @@ impl Connection<'_> {
 }
 
 /// The server's side of TLS, within the deadline for it and unless the server stops.
-async fn handshake(office: &Office, service: &Current, stream: Stream, server: &tls::Server) -> Option<Stream> {
-    let peer = stream.peer_addr();
+async fn handshake(
+    office: &Office,
+    service: &Current,
+    stream: Stream,
+    peer: SocketAddr,
+    server: &tls::Server,
+) -> Option<Stream> {
     let wait = service.settings.session.deadlines.banner;
     let outcome = tokio::select! {
         biased;

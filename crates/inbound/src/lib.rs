@@ -3,7 +3,7 @@
 //! ```text
 //! accept ─► driver ◄─► smtp::server::Session          (moves octets; decides nothing)
 //!   │          │ asks            ▲ answers
-//! crowd        ▼                 │
+//!  gate        ▼                 │
 //!            desk ── admission · auth · store          (who may send what to whom)
 //!              │
 //!         transaction ── intake ── stamp · loops · lengths   (what becomes of the content)
@@ -11,7 +11,7 @@
 //!            spool
 //! ```
 //!
-//! Read in this order: `settings`, `accept`, `driver`, `desk`, `admission`, `auth`, `transaction`, `intake`, `stamp`;
+//! Read in this order: `settings`, `accept`, `gate`, `driver`, `desk`, `admission`, `auth`, `transaction`, `intake`, `stamp`;
 //! then `submit`, the same way for mail made inside. `admission`, `intake`, `stamp`, `loops` and `lengths` are pure.
 //!
 //! What it is not: the conversation (that is `smtp::server`), sockets (`net`), durability (`spool`).
@@ -19,10 +19,10 @@
 mod accept;
 mod admission;
 mod auth;
-mod crowd;
 mod desk;
 mod driver;
 mod expand;
+mod gate;
 mod intake;
 mod lengths;
 mod loops;
@@ -38,6 +38,7 @@ mod testing;
 mod transaction;
 
 pub use auth::{Cost, HashError, hash_password};
+pub use gate::{GateSettings, Load};
 pub use network::{Network, NetworkError};
 pub(crate) use office::Office;
 pub use office::{Inbound, Parts};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use net::{Chance, Clock, Listener, tasks::Tasks};
+use net::{Chance, Clock, Listener, Resolver, tasks::Tasks};
 use spool::Spool;
 use store::Store;
 
@@ -10,7 +10,7 @@ use crate::{
     Service,
     accept::accept,
     auth::{Authenticator, Cost},
-    crowd::Crowd,
+    gate::{Gate, Load},
     settings::SubmitSettings,
 };
 
@@ -21,6 +21,8 @@ pub struct Parts {
     pub spool: Arc<dyn Spool>,
     /// Domains, users, aliases.
     pub store: Store,
+    /// What the DNS says of strangers.
+    pub resolver: Arc<dyn Resolver>,
     /// The time.
     pub clock: Clock,
     /// Ids, nonces, keys.
@@ -47,27 +49,33 @@ pub struct Inbound {
 pub(crate) struct Office {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) store: Store,
+    pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) clock: Clock,
     pub(crate) chance: Chance,
     pub(crate) tasks: Tasks,
     pub(crate) auth: Authenticator,
-    pub(crate) crowd: Crowd,
+    pub(crate) gate: Gate,
     pub(crate) submit: SubmitSettings,
 }
 
 impl Inbound {
     /// An engine that serves nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { spool, store, clock, chance, tasks, secret, cost, submit } = parts;
+        let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit } = parts;
         let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
-        let crowd = Crowd::default();
-        Self { office: Arc::new(Office { spool, store, clock, chance, tasks, auth, crowd, submit }) }
+        let gate = Gate::new();
+        Self { office: Arc::new(Office { spool, store, resolver, clock, chance, tasks, auth, gate, submit }) }
     }
 
     /// Serves a listener until the tasks shut down. Then it accepts no more, connections finish their transactions, and
     /// `tasks.wait` waits for them. A service may have several listeners.
     pub fn serve(&self, listener: Listener, service: &Service) {
         self.office.tasks.spawn_vital("listener", accept(Arc::clone(&self.office), service.clone(), listener));
+    }
+
+    /// Says what makes it hard for the server beside its connections; the gate tightens and loosens with it.
+    pub fn set_load(&self, load: Load) {
+        self.office.gate.set_load(load);
     }
 
     /// Password hashes computed since the start: the costly part of AUTH.

@@ -1,8 +1,13 @@
 //! A service: its settings, which a reload replaces for the connections that come later.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    net::IpAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use crate::{Settings, meters::Meters, settings::Tls};
+use policy::account::Limits;
+
+use crate::{Settings, meters::Meters, network::any_contains, settings::Tls};
 
 /// What all listeners of a service share. Cheap to clone; clones are one service.
 #[derive(Clone, Debug)]
@@ -18,6 +23,10 @@ pub(crate) struct Current {
     session: Arc<smtp::server::Settings>,
     /// For clients in trusted networks, who need no AUTH.
     trusted_session: Arc<smtp::server::Settings>,
+    /// For clients who are not trusted and not examined either.
+    exempt_session: Arc<smtp::server::Settings>,
+    /// What one client may use.
+    limits: Limits,
     pub(crate) meters: Meters,
 }
 
@@ -44,20 +53,50 @@ impl Service {
 
 impl Current {
     fn new(settings: Settings) -> Self {
-        let session = smtp::server::Settings { tls: settings.tls.offer(), ..settings.session.clone() };
-        let trusted = smtp::server::Settings { auth_required: false, ..session.clone() };
+        let exempt = smtp::server::Settings { tls: settings.tls.offer(), ..settings.session.clone() };
+        let session = smtp::server::Settings { haste: settings.gate.haste, ..exempt.clone() };
+        let trusted = smtp::server::Settings { auth_required: false, ..exempt.clone() };
+        let open = u32::try_from(settings.connections_per_address).unwrap_or(u32::MAX);
         Self {
             meters: Meters::new(settings.name),
             session: Arc::new(session),
             trusted_session: Arc::new(trusted),
+            exempt_session: Arc::new(exempt),
+            limits: Limits { open, ..settings.gate.limits },
             settings,
         }
     }
 
     /// The rules of conversation for a client at this address.
-    pub(crate) fn session(&self, peer: std::net::IpAddr) -> Arc<smtp::server::Settings> {
-        let trusted = crate::network::any_contains(&self.settings.trusted_networks, peer);
-        Arc::clone(if trusted { &self.trusted_session } else { &self.session })
+    pub(crate) fn session(&self, peer: IpAddr) -> Arc<smtp::server::Settings> {
+        let settings = &self.settings;
+        Arc::clone(if any_contains(&settings.trusted_networks, peer) {
+            &self.trusted_session
+        } else if any_contains(&settings.gate.exempt_networks, peer) {
+            &self.exempt_session
+        } else {
+            &self.session
+        })
+    }
+
+    /// The rules of conversation for a client of whom nothing is known.
+    pub(crate) fn session_of_anybody(&self) -> Arc<smtp::server::Settings> {
+        Arc::clone(&self.session)
+    }
+
+    /// Whether a client at this address is examined.
+    pub(crate) fn is_stranger(&self, peer: IpAddr) -> bool {
+        !any_contains(&self.settings.gate.exempt_networks, peer) && !any_contains(&self.settings.trusted_networks, peer)
+    }
+
+    /// Whether who connects from here speaks for others.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        any_contains(&self.settings.gate.proxy_networks, peer)
+    }
+
+    /// What one client may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The certificate for a handshake before the banner.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use smtp::server::{Service, TlsOffer};
 
-use crate::Network;
+use crate::{GateSettings, Network};
 
 /// Connections of all services together.
 pub const CONNECTIONS_MAX: usize = 20_000;
-/// Connections of one address to one service. Loopback and trusted networks are not counted.
+/// Connections of one address to one service. Exempt and trusted networks are not counted.
 pub const CONNECTIONS_PER_ADDRESS: usize = 100;
 /// How long an undelivered message is tried.
 pub const EXPIRE: Duration = Duration::from_secs(5 * 86_400);
@@ -77,8 +77,10 @@ pub struct Settings {
     pub fix_ups: FixUps,
     /// How long an undelivered message is tried, counted from its acceptance.
     pub expire: Duration,
-    /// Connections of one address: 421 4.7.0 past it. Loopback and trusted networks are not counted.
+    /// Connections of one address: 421 4.7.0 past it. Exempt and trusted networks are not counted.
     pub connections_per_address: usize,
+    /// What is asked of clients before they are listened to.
+    pub gate: GateSettings,
 }
 
 impl Settings {
@@ -97,6 +99,7 @@ impl Settings {
             fix_ups,
             expire: EXPIRE,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
+            gate: GateSettings::new(service),
         }
     }
 }

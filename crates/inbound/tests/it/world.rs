@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use inbound::{Cost, Inbound, Parts, Service, Settings, SubmitSettings, Tls, hash_password};
 use mail::{Mailbox, MessageId};
-use net::{Chance, Clock, Listener, tasks::Tasks, tls};
+use net::{Chance, Clock, Listener, sim::Zone, tasks::Tasks, tls};
 use smtp::server::{AuthOffer, Service as Kind};
 use spool::Spool;
 use store::{DomainKind, Store};
@@ -22,6 +22,7 @@ pub(crate) struct World {
     pub(crate) inbound: Inbound,
     pub(crate) store: Store,
     pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) zone: Zone,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
     pub(crate) directory: tempfile::TempDir,
@@ -49,9 +50,11 @@ impl World {
         options.disk_reserve = 0;
         let spool: Arc<dyn Spool> = spool::sqlite::Engine::open(options, clock.now()).unwrap();
         let store = open_store(directory.path(), &chance).await;
+        let zone = Zone::new();
         let inbound = Inbound::new(Parts {
             spool: wrap(Arc::clone(&spool)),
             store: store.clone(),
+            resolver: Arc::new(zone.clone()),
             clock: clock.clone(),
             chance,
             tasks: tasks.clone(),
@@ -59,7 +62,7 @@ impl World {
             cost: CHEAP,
             submit: SubmitSettings::new("mx.ours.example"),
         });
-        Self { inbound, store, spool, clock, tasks, directory }
+        Self { inbound, store, spool, zone, clock, tasks, directory }
     }
 
     /// The settings of an MX.

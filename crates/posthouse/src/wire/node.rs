@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use inbound::Inbound;
-use net::{Chance, Clock, DnsResolver, DnsSettings, Listener, TcpConnector, tasks::Tasks, tls};
+use net::{Chance, Clock, DnsResolver, DnsSettings, Listener, Resolver, TcpConnector, tasks::Tasks, tls};
 use outbound::TlsClients;
 use spool::{Lock, Spool};
 use store::Store;
@@ -80,9 +80,11 @@ impl Node {
             Source::Sandbox => Some(prepare_sandbox(&config, &store, &chance).await?),
         };
         let spool = open_spool(&config, &clock, &chance)?;
+        let resolver: Arc<dyn Resolver> = Arc::new(resolver(source, &config, &clock)?);
         let inbound = Inbound::new(inbound::Parts {
             spool: Arc::clone(&spool),
             store: store.clone(),
+            resolver: Arc::clone(&resolver),
             clock: clock.clone(),
             chance: chance.clone(),
             tasks: tasks.clone(),
@@ -90,7 +92,7 @@ impl Node {
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
-        let outbound = outbound_engine(source, &config, &spool, &store, &inbound, &clock, &chance)?;
+        let outbound = outbound_engine(&config, resolver, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
         background
@@ -169,8 +171,8 @@ fn resolver(source: &Source, config: &Config, clock: &Clock) -> anyhow::Result<D
 }
 
 fn outbound_engine(
-    source: &Source,
     config: &Config,
+    resolver: Arc<dyn Resolver>,
     spool: &Arc<dyn Spool>,
     store: &Store,
     inbound: &Inbound,
@@ -180,7 +182,7 @@ fn outbound_engine(
     Ok(outbound::Engine::new(outbound::Parts {
         spool: Arc::clone(spool),
         submit: Arc::new(inbound.clone()),
-        resolver: Arc::new(resolver(source, config, clock)?),
+        resolver,
         connector: Arc::new(TcpConnector::new()),
         tls: TlsClients {
             opportunistic: tls::Client::opportunistic(clock.clone())?,
