@@ -18,6 +18,9 @@ PROOFS = {
     "netcat-openbsd": "nc",
     "openssl": "openssl",
     "sasl2-bin": "saslpasswd2",
+    "opendkim": "opendkim",
+    "python3-dkim": "/usr/lib/python3/dist-packages/dkim/__init__.py",
+    "python3-nacl": "/usr/lib/python3/dist-packages/nacl/__init__.py",
     "libsasl2-modules": "/usr/lib/*-linux-gnu/sasl2/libplain.so",
 }
 # Debian asks this program whether a freshly installed service may be started; 101 is no.
