@@ -14,6 +14,7 @@ mod local;
 mod resolve;
 pub mod sim;
 mod stream;
+mod supervisor;
 pub mod tasks;
 pub mod tls;
 
@@ -21,10 +22,11 @@ pub use chance::Chance;
 pub use clock::{Clock, DeadlinePassed, Timer};
 pub use connect::{ConnectError, Connector, TcpConnector};
 pub use endpoint::{Channel, DialError, Dialer, Endpoint, EndpointError};
-pub use listen::{BindError, Listener};
+pub use listen::{BindError, Bound, InheritError, Inherited, Listener};
 pub use local::{LocalListener, LocalStream, connect_local};
 pub use resolve::{
     ADDRESSES_MAX, DnsResolver, DnsSettings, Exchange, MX_MAX, MxAnswer, RECORDS_MAX, ResolveError, Resolver,
     ResolverError, TXT_OCTETS_MAX,
 };
 pub use stream::Stream;
+pub use supervisor::{Phase, Supervisor};

@@ -1,19 +1,24 @@
 //! Accepting connections, and going on when there are too many.
 //!
+//! A socket is bound first ([`Bound`]), without a runtime: that is what may need a privilege. [`Listener`] accepts on it.
+//!
 //! When the process has no file descriptor left, a connection that waits in the backlog can't be accepted and can't be
 //! refused either: its client would hang. So one descriptor is kept in reserve. It is given up to accept such a
 //! connection, say a last word to it and close it, and taken again.
 
+mod bound;
+mod inherited;
+
 use std::{fs::File, io, net::SocketAddr, time::Duration};
 
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{net::TcpListener, sync::mpsc};
 
 use crate::{Stream, sim::Pipe, stream::Transport};
 
-/// Connections that the system holds for us before we accept them.
-const BACKLOG: i32 = 1024;
+pub use bound::Bound;
+pub use inherited::{InheritError, Inherited};
+
 /// The first wait when accepting fails for want of descriptors or memory.
 const BACK_OFF_MIN: Duration = Duration::from_millis(5);
 /// The longest such wait; it doubles up to here.
@@ -81,8 +86,13 @@ enum Source {
 impl Listener {
     /// Listens on an address. An IPv6 address takes IPv6 only. Called in a runtime.
     pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
-        let listener = listen(address).map_err(|error| classify(address, &error))?;
-        let address = listener.local_addr().map_err(|error| classify(address, &error))?;
+        Self::start(Bound::bind(address)?)
+    }
+
+    /// Takes connections from a socket that is bound. Called in a runtime.
+    pub fn start(bound: Bound) -> Result<Self, BindError> {
+        let address = bound.local_addr();
+        let listener = TcpListener::from_std(bound.into_std()).map_err(|error| classify(address, &error))?;
         Ok(Self::new(Source::Tcp(listener), address, open_reserve()))
     }
 
@@ -190,20 +200,6 @@ fn open_reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // Accepted sockets inherit it: a system call less for each.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 fn classify(address: SocketAddr, error: &io::Error) -> BindError {
     match error.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { address },
@@ -227,8 +223,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_accepted_socket_sends_at_once() {
-        let listener = listen(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let to = listener.local_addr().unwrap();
+        let bound = Bound::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let to = bound.local_addr();
+        let listener = TcpListener::from_std(bound.into_std()).unwrap();
         let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(to), listener.accept());
         assert!(accepted.unwrap().0.nodelay().unwrap());
         drop(client.unwrap());
