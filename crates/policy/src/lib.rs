@@ -4,6 +4,7 @@
 //! given; time comes in as `now`. There is no socket, file, clock or randomness.
 
 pub mod account;
+pub mod authres;
 pub mod backoff;
 pub mod client;
 pub mod dkim;
@@ -12,6 +13,7 @@ pub mod dns;
 pub mod dnsbl;
 pub mod greeting;
 pub mod greylist;
+pub mod iprev;
 pub mod load;
 pub mod rate;
 pub mod recent;

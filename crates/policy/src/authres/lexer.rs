@@ -1,0 +1,115 @@
+//! The pieces of an Authentication-Results field (RFC 8601 §2.2).
+
+/// Reads a field from left to right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lexer<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// A comment or a quoted string without its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Open;
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Octets read so far.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// The next character, not taken.
+    pub(super) fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    /// Takes a character when it is the next.
+    pub(super) fn take(&mut self, expected: char) -> bool {
+        let found = self.peek() == Some(expected);
+        if found {
+            self.at += expected.len_utf8();
+        }
+        found
+    }
+
+    /// Skips blanks, folds and comments (CFWS).
+    pub(super) fn skip(&mut self) -> Result<(), Open> {
+        loop {
+            let rest = self.rest();
+            let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
+            self.at += blanks;
+            if self.peek() != Some('(') {
+                return Ok(());
+            }
+            self.at += comment_length(self.rest()).ok_or(Open)?;
+        }
+    }
+
+    /// Takes characters as long as they are wanted.
+    pub(super) fn run(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+        let rest = self.rest();
+        let end = rest.find(|character| !wanted(character)).unwrap_or(rest.len());
+        self.at += end;
+        rest.get(..end).unwrap_or_default()
+    }
+
+    /// Takes a value: words and quoted strings with nothing between them, the latter without their quotes. Empty when
+    /// there is none.
+    pub(super) fn value(&mut self) -> Result<String, Open> {
+        let mut value = String::new();
+        loop {
+            value.push_str(self.run(is_value));
+            if self.peek() != Some('"') {
+                return Ok(value);
+            }
+            let (text, length) = quoted(self.rest()).ok_or(Open)?;
+            value.push_str(&text);
+            self.at += length;
+        }
+    }
+}
+
+/// Beyond the grammar: all that does not end a value.
+fn is_value(character: char) -> bool {
+    !matches!(character, ' ' | '\t' | '\r' | '\n' | ';' | '(' | '"')
+}
+
+/// Octets of the comment that `text` begins with; comments nest.
+fn comment_length(text: &str) -> Option<usize> {
+    let (mut depth, mut escaped) = (0_usize, false);
+    for (at, octet) in text.bytes().enumerate() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'(' => depth += 1,
+            b')' if depth == 1 => return Some(at + 1),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What the quoted string says that `text` begins with, and its octets.
+fn quoted(text: &str) -> Option<(String, usize)> {
+    let (mut out, mut escaped) = (String::new(), false);
+    for (at, character) in text.char_indices().skip(1) {
+        match character {
+            _ if escaped => {
+                escaped = false;
+                out.push(character);
+            }
+            '\\' => escaped = true,
+            '"' => return Some((out, at + 1)),
+            _ => out.push(character),
+        }
+    }
+    None
+}
