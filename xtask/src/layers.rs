@@ -28,6 +28,7 @@ const DOORS: &[(&[&str], &[&str], &str)] = &[
         "net is the only door to the network",
     ),
     (&["rand"], &["net"], "chance is passed in; net asks the system for it"),
+    (&["aws-lc-rs"], &["policy", "posthouse"], "signatures are policy's, sealed secrets the binary's"),
     (&["sqlx"], &["store"], "SQL is spoken in store and spool"),
     (&["rusqlite", "libsqlite3-sys"], &["spool"], "SQL is spoken in store and spool"),
     (&["axum"], &["web"], "HTTP is served by web"),

@@ -37,6 +37,16 @@ fn the_field_is_folded_and_names_what_it_signs() {
 }
 
 #[test]
+fn the_machines_move_between_threads() {
+    fn moves<T: Send>() {}
+    fn is_shared<T: Send + Sync>() {}
+    moves::<BodyHasher>();
+    moves::<policy::dkim::Verify>();
+    moves::<policy::dkim::Signing>();
+    is_shared::<Signer>();
+}
+
+#[test]
 fn what_cannot_be_signed_is_said() {
     let begin = |letter: &str| {
         let signer = signer();
