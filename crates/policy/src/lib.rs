@@ -18,6 +18,7 @@ pub mod load;
 pub mod rate;
 pub mod recent;
 pub mod score;
+pub mod srs;
 mod tags;
 #[cfg(test)]
 mod testing;
