@@ -9,7 +9,7 @@
 //! come from outside; it can't end the field, the line, a comment or a quoted string.
 
 mod forged;
-mod lexer;
+pub(crate) mod lexer;
 mod read;
 mod write;
 

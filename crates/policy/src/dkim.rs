@@ -35,3 +35,13 @@ pub use sign::{KEYS_MAX, OVERSIGNED, SIGNED, SignError, Signer, Signing, Signing
 pub use signature::{Algorithm, FIELD_OCTETS, NAMES_MAX, Signature};
 pub use verdict::{Outcome, Reason, Report, Verdict};
 pub use verify::{SIGNATURES_MAX, Verify};
+
+/// What ARC (RFC 8617) takes from DKIM beside the types above.
+pub(crate) mod parts {
+    pub(crate) use super::{
+        canon::field as canonical_field,
+        hash::Hasher,
+        record::question,
+        signature::{domain, selector, signature_octets, tags_of},
+    };
+}

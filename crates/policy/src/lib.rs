@@ -4,6 +4,7 @@
 //! given; time comes in as `now`. There is no socket, file, clock or randomness.
 
 pub mod account;
+pub mod arc;
 pub mod authres;
 pub mod backoff;
 pub mod client;

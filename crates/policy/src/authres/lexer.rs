@@ -1,23 +1,23 @@
-//! The pieces of an Authentication-Results field (RFC 8601 §2.2).
+//! The pieces of an Authentication-Results field (RFC 8601 §2.2), and of the one of ARC (RFC 8617 §4.1.1).
 
 /// Reads a field from left to right.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lexer<'a> {
+pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// A comment or a quoted string without its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Open;
+pub(crate) struct Open;
 
 impl<'a> Lexer<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         Self { text, at: 0 }
     }
 
     /// Octets read so far.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
@@ -26,12 +26,12 @@ impl<'a> Lexer<'a> {
     }
 
     /// The next character, not taken.
-    pub(super) fn peek(&self) -> Option<char> {
+    pub(crate) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
     /// Takes a character when it is the next.
-    pub(super) fn take(&mut self, expected: char) -> bool {
+    pub(crate) fn take(&mut self, expected: char) -> bool {
         let found = self.peek() == Some(expected);
         if found {
             self.at += expected.len_utf8();
@@ -40,7 +40,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips blanks, folds and comments (CFWS).
-    pub(super) fn skip(&mut self) -> Result<(), Open> {
+    pub(crate) fn skip(&mut self) -> Result<(), Open> {
         loop {
             let rest = self.rest();
             let blanks = rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
@@ -53,7 +53,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Takes characters as long as they are wanted.
-    pub(super) fn run(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
+    pub(crate) fn run(&mut self, wanted: impl Fn(char) -> bool) -> &'a str {
         let rest = self.rest();
         let end = rest.find(|character| !wanted(character)).unwrap_or(rest.len());
         self.at += end;
@@ -62,7 +62,7 @@ impl<'a> Lexer<'a> {
 
     /// Takes a value: words and quoted strings with nothing between them, the latter without their quotes. Empty when
     /// there is none.
-    pub(super) fn value(&mut self) -> Result<String, Open> {
+    pub(crate) fn value(&mut self) -> Result<String, Open> {
         let mut value = String::new();
         loop {
             value.push_str(self.run(is_value));
