@@ -15,7 +15,8 @@ const LABEL_OCTETS: usize = 63;
 
 /// The name of something in the DNS, in lower case, without a final dot. Not only host names: `_dmarc.example.net` and
 /// `selector._domainkey.example.net` are names, too. Any label of printable ASCII without a dot is taken, because
-/// RFC 7208 macros make such names; a blank, a control character and 8-bit octets are not.
+/// RFC 7208 macros make such names; a blank, a control character and 8-bit octets are not. Only
+/// [`Name::parse_expanded`] makes names with a blank.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name(String);
 
@@ -39,6 +40,19 @@ impl Name {
     /// # Errors
     /// When it is empty, has an empty label, is too long or has characters that do not belong there.
     pub fn parse(text: &str) -> Result<Self, NameError> {
+        Self::read(text, |octet| octet.is_ascii_graphic())
+    }
+
+    /// Reads a name that macros made (RFC 7208 §7.3), which may have blanks in its labels: `%_` stands for one, and a
+    /// local part or a HELO name can bring one in. Such a name is fit for a question and nothing else.
+    ///
+    /// # Errors
+    /// As those of [`Name::parse`].
+    pub fn parse_expanded(text: &str) -> Result<Self, NameError> {
+        Self::read(text, |octet| octet.is_ascii_graphic() || octet == b' ')
+    }
+
+    fn read(text: &str, is_allowed: impl Fn(u8) -> bool) -> Result<Self, NameError> {
         let text = text.strip_suffix('.').unwrap_or(text);
         if text.len() > NAME_OCTETS || text.split('.').any(|label| label.len() > LABEL_OCTETS) {
             return Err(NameError::TooLong);
@@ -46,7 +60,7 @@ impl Name {
         if text.split('.').any(str::is_empty) {
             return Err(NameError::Empty);
         }
-        if !text.bytes().all(|octet| octet.is_ascii_graphic()) {
+        if !text.bytes().all(is_allowed) {
             return Err(NameError::Character);
         }
         Ok(Self(text.to_ascii_lowercase()))
@@ -132,6 +146,8 @@ mod tests {
         check("S1._DomainKey.Example.NET.", Ok("s1._domainkey.example.net"));
         check("a/b=c.example", Ok("a/b=c.example"));
         check("", Err(NameError::Empty));
+        assert_eq!(Name::parse_expanded("A b.Example.").unwrap().as_str(), "a b.example");
+        assert_eq!(Name::parse_expanded("a\tb"), Err(NameError::Character));
         check("a..b", Err(NameError::Empty));
         check("a b", Err(NameError::Character));
         check("a\0b", Err(NameError::Character));

@@ -118,7 +118,7 @@ fn has(answer: &Answer, address: IpAddr) -> bool {
 }
 
 /// Where the PTR records of an address are (RFC 1035 §3.5, RFC 3596 §2.5).
-fn reverse_name(address: IpAddr) -> Name {
+pub(crate) fn reverse_name(address: IpAddr) -> Name {
     let text = match address {
         IpAddr::V4(address) => {
             let [a, b, c, d] = address.octets();
