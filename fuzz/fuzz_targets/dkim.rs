@@ -72,7 +72,7 @@ fn sign(message: &[u8], signer: &Signer, piece: usize) {
     let mut bodies = BodyHasher::default();
     let signing = match signer.begin(&Fields::parse(header), NOW, &mut bodies) {
         Ok(signing) => signing,
-        Err(SignError::NoFrom | SignError::TooManyFields) => return,
+        Err(SignError::NoFrom | SignError::TooManyFields | SignError::BrokenHeader) => return,
         Err(error) => panic!("{error}"),
     };
     body.chunks(piece).for_each(|piece| bodies.update(piece));

@@ -2,9 +2,18 @@
 
 use std::cmp::Ordering;
 
-use mail::header::{Field, Header};
+use mail::header::{Ending, Field, Header};
 
 use super::canon::{self, Canon};
+
+/// Why nothing can be said about signatures of a header section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It has more than [`FIELDS_MAX`] fields.
+    TooMany,
+    /// A line in it is no field. Others may read on behind it and find fields that no signature would cover.
+    Broken,
+}
 
 /// Fields that are looked at. A header section with more is not verified: a signature could mean a field beyond.
 pub const FIELDS_MAX: usize = 20_000;
@@ -16,24 +25,34 @@ pub struct Fields<'a> {
     list: Vec<Field<'a>>,
     /// Indices of `list` by name, and among the same names from the top down.
     by_name: Vec<u32>,
-    whole: bool,
+    unfit: Option<Unfit>,
 }
 
 impl<'a> Fields<'a> {
-    /// Finds the fields of a header section. The empty line and what follows it may be there, too.
+    /// Finds the fields of a header section. The empty line and what follows it may be there, too. When the body begins
+    /// without one, only what is before it may be given; otherwise no signature is verified or made.
     pub fn parse(header: &'a [u8]) -> Self {
-        let mut list = Header::parse(header, FIELDS_MAX + 1).fields;
-        let whole = list.len() <= FIELDS_MAX;
+        let Header { fields: mut list, ending, .. } = Header::parse(header, FIELDS_MAX + 1);
+        let unfit = match ending {
+            _ if list.len() > FIELDS_MAX => Some(Unfit::TooMany),
+            Ending::NoField => Some(Unfit::Broken),
+            Ending::EmptyLine | Ending::Message => None,
+        };
         list.truncate(FIELDS_MAX);
         let mut by_name: Vec<u32> = (0..list.len() as u32).collect();
         let name = |index: &u32| list.get(*index as usize).map_or(&b""[..], |field| field.name);
         by_name.sort_by(|left, right| by_case(name(left), name(right)));
-        Self { text: header, list, by_name, whole }
+        Self { text: header, list, by_name, unfit }
     }
 
-    /// Whether there are no more than [`FIELDS_MAX`].
+    /// Whether they can be signed and verified.
     pub(crate) fn is_whole(&self) -> bool {
-        self.whole
+        self.unfit.is_none()
+    }
+
+    /// Why they can't be signed or verified, if so.
+    pub(crate) fn unfit(&self) -> Option<Unfit> {
+        self.unfit
     }
 
     /// The fields of a name, from the top down, each with its index.

@@ -15,7 +15,7 @@ use crate::dns::Name;
 
 use super::{
     canon::{self, Canon},
-    fields::Fields,
+    fields::{Fields, Unfit},
     hash::{BodyHashId, BodyHasher, BodyHashes, Hasher, Sha256},
     key::{KeyError, PrivateKey},
     record,
@@ -89,6 +89,9 @@ pub enum SignError {
     /// More fields than verifiers would look at.
     #[error("the message has too many fields to sign")]
     TooManyFields,
+    /// A line of the header section is no field.
+    #[error("the message's header is broken")]
+    BrokenHeader,
     /// The key did not sign.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -165,6 +168,11 @@ impl Signer {
 impl Settings {
     /// `h=`.
     fn names(&self, fields: &Fields<'_>) -> Result<Vec<&str>, SignError> {
+        match fields.unfit() {
+            Some(Unfit::TooMany) => return Err(SignError::TooManyFields),
+            Some(Unfit::Broken) => return Err(SignError::BrokenHeader),
+            None => {}
+        }
         if fields.count("From") == 0 {
             return Err(SignError::NoFrom);
         }
@@ -172,7 +180,7 @@ impl Settings {
         let lists = [(&self.oversigned, 1), (&self.signed, 0)];
         for (name, more) in lists.into_iter().flat_map(|(list, more)| list.iter().map(move |name| (name, more))) {
             let count = fields.count(name) + more;
-            if !fields.is_whole() || names.len() + count > NAMES_MAX {
+            if names.len() + count > NAMES_MAX {
                 return Err(SignError::TooManyFields);
             }
             names.extend(std::iter::repeat_n(name.as_str(), count));

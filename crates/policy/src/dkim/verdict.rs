@@ -89,6 +89,9 @@ pub enum Reason {
     /// More fields than are looked at.
     #[error("too many header fields")]
     TooManyFields,
+    /// A line of the header section is no field.
+    #[error("the header is broken")]
+    BrokenHeader,
     /// The DNS did not answer.
     #[error("the key could not be looked up")]
     KeyUnavailable,
@@ -142,6 +145,7 @@ impl Reason {
             Self::Expired
             | Self::TooManySignatures
             | Self::TooManyFields
+            | Self::BrokenHeader
             | Self::WeakKey(_)
             | Self::HugeKey(_)
             | Self::BodyBeyond => Outcome::Policy,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    fields::Fields,
+    fields::{Fields, Unfit},
     hash::{self, BodyHashId, BodyHasher, BodyHashes, Sha256},
     record::KeyRecord,
     signature::{self, Algorithm, Signature},
@@ -197,8 +197,10 @@ impl Open {
 
 /// What speaks against a signature before the key is known.
 fn accept(signature: &Signature<'_>, fields: &Fields<'_>, now: Timestamp) -> Result<(), Reason> {
-    if !fields.is_whole() {
-        return Err(Reason::TooManyFields);
+    match fields.unfit() {
+        Some(Unfit::TooMany) => return Err(Reason::TooManyFields),
+        Some(Unfit::Broken) => return Err(Reason::BrokenHeader),
+        None => {}
     }
     if signature.is_expired(now) {
         return Err(Reason::Expired);

@@ -129,6 +129,16 @@ fn f2_a_field_added_behind_our_signature_fails() {
 }
 
 #[test]
+fn f2_nor_behind_a_line_that_is_no_field() {
+    let text = String::from_utf8(signed(LETTER, &signer())).unwrap();
+    let forged = text.replace("Hello\r\n", "Hello\r\nthis is no field\r\nSubject: You have won\r\n");
+    // A driver that takes all up to the empty line for the header is told.
+    let report = verify(forged.as_bytes(), &Zone::ours());
+    assert!(report.verdicts.iter().all(|verdict| verdict.reason == Some(Reason::BrokenHeader)));
+    assert_eq!(asked(forged.as_bytes()), Vec::<String>::new());
+}
+
+#[test]
 fn somebody_elses_signature_does_not_fit() {
     let other = b"From: ann@example.net\r\nTo: bob@example.org\r\nSubject: Bye\r\n\r\nHi Bob\r\n";
     let message = [signatures(LETTER, &signer()).as_bytes(), other].concat();

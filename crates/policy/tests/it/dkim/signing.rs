@@ -54,6 +54,7 @@ fn what_cannot_be_signed_is_said() {
         signer.begin(&Fields::parse(letter.as_bytes()), NOW, &mut bodies).map(|_| ())
     };
     assert_eq!(begin("To: b@example.org\r\n\r\n"), Err(SignError::NoFrom));
+    assert_eq!(begin("From: a@example.net\r\nno field\r\n\r\n"), Err(SignError::BrokenHeader));
     let many = format!("From: a@example.net\r\n{}", "To: b@example.org\r\n".repeat(NAMES_MAX));
     assert_eq!(begin(&many), Err(SignError::TooManyFields));
     let new = |domain: &str, keys| Signer::new(name(domain), keys).map(|_| ());
