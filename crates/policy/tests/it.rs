@@ -1,6 +1,8 @@
 //! The machines from outside: what a driver sees of them.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, and says where")]
 
+#[path = "it/arc.rs"]
+mod arc;
 #[path = "it/authres.rs"]
 mod authres;
 #[path = "it/dkim.rs"]
