@@ -14,6 +14,7 @@ use crate::{
     Office,
     admission::{Identity, Standing, recipient, rights::Rights},
     auth::Denied,
+    filters::Direction,
     gate::{
         guest::{Guest, TooMuch},
         words,
@@ -196,9 +197,7 @@ impl Desk {
         let settings = &self.service.settings;
         let directory = self.office.store.directory();
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
-        let identity = if self.user.is_some() { Identity::Authenticated } else { Identity::Unknown };
-        let standing = Standing::of(settings, self.peer.ip(), identity);
-        let mailboxes = recipient::admit(settings.recipients, standing, &recipient, directory.resolve(&recipient))?;
+        let mailboxes = recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?;
         match &mut self.transaction {
             Some(transaction) => transaction.recipients.add(&recipient, mailboxes),
             // The session asks for recipients only after MAIL was accepted.
@@ -223,10 +222,11 @@ impl Desk {
         };
         let from = transaction.reverse_path.to_string();
         let office = &self.office;
+        let screen = office.filters.screen(self.direction());
         let committed = transaction
             .commit(
                 office.spool.as_ref(),
-                treatment(&self.service),
+                Treatment { screen: screen.as_ref(), ..treatment(&self.service) },
                 self.origin(session),
                 None,
                 &office.chance,
@@ -242,6 +242,19 @@ impl Desk {
                 self.refuse("content", &from, failure.reply())
             }
         }
+    }
+
+    /// Whether a message comes from one of ours.
+    fn direction(&self) -> Direction {
+        match self.standing() {
+            Standing::Stranger => Direction::In,
+            Standing::Trusted | Standing::User => Direction::Out,
+        }
+    }
+
+    fn standing(&self) -> Standing {
+        let identity = if self.user.is_some() { Identity::Authenticated } else { Identity::Unknown };
+        Standing::of(&self.service.settings, self.peer.ip(), identity)
     }
 
     fn origin(&self, session: &Session) -> Origin {
@@ -310,5 +323,5 @@ impl Desk {
 
 fn treatment(service: &Current) -> Treatment<'_> {
     let settings = &service.settings;
-    Treatment { hostname: &settings.session.hostname, fix_ups: settings.fix_ups, expire: settings.expire }
+    Treatment { hostname: &settings.session.hostname, fix_ups: settings.fix_ups, expire: settings.expire, screen: None }
 }

@@ -22,6 +22,7 @@ mod auth;
 mod desk;
 mod driver;
 mod expand;
+mod filters;
 mod gate;
 mod intake;
 mod lengths;
@@ -38,6 +39,10 @@ mod testing;
 mod transaction;
 
 pub use auth::{Cost, HashError, hash_password};
+pub use filters::{
+    Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings, Filters, Hook,
+    OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
+};
 pub use gate::{GateSettings, Load};
 pub use network::{Network, NetworkError};
 pub(crate) use office::Office;

@@ -10,6 +10,7 @@ use crate::{
     Service,
     accept::accept,
     auth::{Authenticator, Cost},
+    filters::{Filters, Slot},
     gate::{Gate, Load},
     settings::SubmitSettings,
 };
@@ -55,6 +56,7 @@ pub(crate) struct Office {
     pub(crate) tasks: Tasks,
     pub(crate) auth: Authenticator,
     pub(crate) gate: Gate,
+    pub(crate) filters: Slot,
     pub(crate) submit: SubmitSettings,
 }
 
@@ -64,13 +66,19 @@ impl Inbound {
         let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit } = parts;
         let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
         let gate = Gate::new();
-        Self { office: Arc::new(Office { spool, store, resolver, clock, chance, tasks, auth, gate, submit }) }
+        let filters = Slot::default();
+        Self { office: Arc::new(Office { spool, store, resolver, clock, chance, tasks, auth, gate, filters, submit }) }
     }
 
     /// Serves a listener until the tasks shut down. Then it accepts no more, connections finish their transactions, and
     /// `tasks.wait` waits for them. A service may have several listeners.
     pub fn serve(&self, listener: Listener, service: &Service) {
         self.office.tasks.spawn_vital("listener", accept(Arc::clone(&self.office), service.clone(), listener));
+    }
+
+    /// Has these filters judge every message from the next one on.
+    pub fn set_filters(&self, filters: Filters) {
+        self.office.filters.set(filters);
     }
 
     /// Says what makes it hard for the server beside its connections; the gate tightens and loosens with it.

@@ -10,6 +10,7 @@ use store::Directory;
 use crate::{
     FixUps, Inbound, Recipients,
     admission::{Standing, recipient, rights::Rights},
+    filters::Direction,
     settings::SubmitSettings,
     transaction::{Failure, Transaction, Treatment},
 };
@@ -34,8 +35,14 @@ impl Submit for Inbound {
         // Without a user it is this server itself that writes.
         let standing = if user.is_some() { Standing::User } else { Standing::Trusted };
         let refused = add_recipients(&directory, &mut transaction, standing, recipients)?;
-        let treatment =
-            Treatment { hostname: &office.submit.hostname, fix_ups: FixUps::On, expire: office.submit.expire };
+        // What this server writes itself passes: a notification that a filter refused would be lost.
+        let screen = envelope.origin.user.as_ref().and_then(|_| office.filters.screen(Direction::Out));
+        let treatment = Treatment {
+            hostname: &office.submit.hostname,
+            fix_ups: FixUps::On,
+            expire: office.submit.expire,
+            screen: screen.as_ref(),
+        };
         transaction.begin(treatment, MessageId::new(now, office.chance.bytes()), now);
         for piece in content.chunks(PIECE) {
             transaction.take(piece.to_vec()).await;

@@ -15,6 +15,7 @@ use crate::{
     FixUps,
     admission::rights::Rights,
     expand::Expansion,
+    filters::Screen,
     intake::{Intake, Rules},
     stamp::{
         fix_ups::Repairs,
@@ -55,6 +56,8 @@ pub(crate) struct Treatment<'a> {
     pub(crate) fix_ups: FixUps,
     /// How long it is tried.
     pub(crate) expire: Duration,
+    /// Who judges it before it is kept.
+    pub(crate) screen: Option<&'a Screen>,
 }
 
 /// A message that is durable.
@@ -163,6 +166,10 @@ impl Transaction {
             idempotency: idempotency.map(|key| (key, IDEMPOTENCY)),
             not_before: None,
             expires: now + treatment.expire,
+        };
+        let (draft, message) = match treatment.screen {
+            Some(screen) => Box::pin(screen.pass(spool, draft, message)).await?,
+            None => (draft, message),
         };
         let committed = spool.commit(draft, message, now).await.map_err(Failure::Spool)?;
         let id = if let Committed::Already(first) = committed { first } else { id };

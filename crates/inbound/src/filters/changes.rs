@@ -9,7 +9,7 @@ use std::ops::Range;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Bytes, BytesMut};
 use mail::header::{Header, LINE_MAX};
-use spool::{Draft, Spool, SpoolError};
+use spool::{Draft, DraftReader, Spool, SpoolError};
 
 use super::letter::{self, Letter};
 
@@ -92,6 +92,7 @@ impl Changes {
     }
 
     /// The whole fields that are added.
+    #[cfg(test)]
     pub(crate) fn added(&self) -> &[u8] {
         &self.added
     }
@@ -115,12 +116,12 @@ impl Changes {
         if self.removed.is_empty() {
             return Ok((prefix, draft));
         }
-        let gathered = Letter::new(&prefix, &draft).gather_header().await?;
+        let gathered = Letter::new(&prefix, draft.reader()?).gather_header().await?;
         let gone = self.ranges(&letter::header(&gathered));
         if gone.is_empty() {
             return Ok((prefix, draft));
         }
-        let rewritten = copy_without(spool, &draft, &gone).await?;
+        let rewritten = copy_without(spool, draft.reader()?, &gone).await?;
         Ok((prefix, rewritten))
     }
 
@@ -145,9 +146,12 @@ impl Changes {
 }
 
 /// A new draft with what the old one has outside the ranges.
-async fn copy_without(spool: &dyn Spool, draft: &Draft, gone: &[Range<usize>]) -> Result<Draft, SpoolError> {
+async fn copy_without(
+    spool: &dyn Spool,
+    mut reader: DraftReader<'_>,
+    gone: &[Range<usize>],
+) -> Result<Draft, SpoolError> {
     let mut copy = spool.begin()?;
-    let mut reader = draft.reader()?;
     let mut at = 0;
     while let Some(piece) = reader.read().await? {
         let end = at + piece.len();

@@ -56,7 +56,7 @@ async fn exchange(channel: Channel, letter: &Letter<'_>) -> Result<Vec<u8>, Trou
 async fn write(output: &mut (impl AsyncWrite + Unpin), letter: &Letter<'_>) -> Result<(), Trouble> {
     let broken = |error: std::io::Error| Trouble::Broken(format!("it does not take the message: {error}"));
     output.write_all(b"zINSTREAM\0").await.map_err(broken)?;
-    let mut pieces = letter.pieces()?;
+    let mut pieces = letter.pieces();
     while let Some(piece) = pieces.next().await? {
         let length = u32::try_from(piece.len()).unwrap_or(u32::MAX).to_be_bytes();
         output.write_all_buf(&mut Buf::chain(&length[..], piece)).await.map_err(broken)?;

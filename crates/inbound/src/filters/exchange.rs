@@ -46,7 +46,7 @@ pub(super) async fn ask<A: DeserializeOwned>(
 
 /// Feeds the letter as it is.
 pub(super) async fn feed(mut pieces: Pieces, letter: &Letter<'_>) -> Result<(), SpoolError> {
-    let mut source = letter.pieces()?;
+    let mut source = letter.pieces();
     while let Some(piece) = source.next().await? {
         if !pieces.send(piece).await {
             break;

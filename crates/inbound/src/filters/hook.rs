@@ -157,7 +157,7 @@ async fn feed(
     if !pieces.send(head).await || shown == Shown::Header {
         return Ok(());
     }
-    let mut source = letter.pieces()?;
+    let mut source = letter.pieces();
     let mut group = BytesMut::new();
     while let Some(piece) = source.next().await? {
         group.extend_from_slice(&piece);

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use mail::header::{Ending, Header};
-use spool::{Draft, DraftReader, SpoolError};
+use spool::{DraftReader, SpoolError};
 
 use crate::stamp::section::FIELDS_MAX;
 
@@ -11,14 +11,15 @@ use crate::stamp::section::FIELDS_MAX;
 const HEADER_MAX: usize = 512 * 1024;
 
 /// A message that is complete and not committed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Letter<'m> {
     prefix: &'m Bytes,
-    draft: &'m Draft,
+    /// At its beginning.
+    draft: DraftReader<'m>,
 }
 
 impl<'m> Letter<'m> {
-    pub(crate) fn new(prefix: &'m Bytes, draft: &'m Draft) -> Self {
+    pub(crate) fn new(prefix: &'m Bytes, draft: DraftReader<'m>) -> Self {
         Self { prefix, draft }
     }
 
@@ -28,8 +29,8 @@ impl<'m> Letter<'m> {
     }
 
     /// All of it from the beginning.
-    pub(crate) fn pieces(&self) -> Result<Pieces<'m>, SpoolError> {
-        Ok(Pieces { prefix: Some(self.prefix.clone()), draft: self.draft.reader()? })
+    pub(crate) fn pieces(&self) -> Pieces<'m> {
+        Pieces { prefix: Some(self.prefix.clone()), draft: self.draft.clone() }
     }
 
     /// The fields that stand before the draft.
@@ -39,7 +40,7 @@ impl<'m> Letter<'m> {
 
     /// The draft's header section with what was read behind it.
     pub(crate) async fn gather_header(&self) -> Result<Vec<u8>, SpoolError> {
-        let mut reader = self.draft.reader()?;
+        let mut reader = self.draft.clone();
         let mut gathered = Vec::new();
         while let Some(piece) = reader.read().await? {
             gathered.extend_from_slice(&piece);

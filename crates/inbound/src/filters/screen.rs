@@ -46,7 +46,8 @@ impl Screen {
         draft: Draft,
         mut message: NewMessage,
     ) -> Result<(Draft, NewMessage), Failure> {
-        let judged = self.judge(&draft, &message).await?;
+        let reader = draft.reader().map_err(|error| Failure::Spool(error.into()))?;
+        let judged = self.judge(&Letter::new(&message.prefix, reader), &message).await?;
         let prefix = std::mem::take(&mut message.prefix);
         let applied = judged.changes.apply(spool, prefix, draft).await;
         let (prefix, draft) = applied.map_err(|error| Failure::Spool(error.into()))?;
@@ -61,14 +62,14 @@ impl Screen {
         Ok((draft, message))
     }
 
-    async fn judge(&self, draft: &Draft, message: &NewMessage) -> Result<Judged, Failure> {
+    async fn judge(&self, letter: &Letter<'_>, message: &NewMessage) -> Result<Judged, Failure> {
         let shared = &self.filters.shared;
-        let (letter, facts) = (Letter::new(&message.prefix, draft), Facts::new(self.direction, message));
+        let facts = Facts::new(self.direction, message);
         let until = shared.clock.instant() + SCREENING_MAX;
         let mut judged = Judged { changes: self.forged(), ..Judged::default() };
         for filter in shared.filters.iter().filter(|filter| filter.settings.directions.include(self.direction)) {
             let began = shared.clock.instant();
-            let asked = filter.ask(shared, &letter, &facts, until).await;
+            let asked = filter.ask(shared, letter, &facts, until).await;
             let opinion = self.settle(filter, &facts, began, asked).map_err(|error| Failure::Spool(error.into()))?;
             match opinion.verdict {
                 Verdict::Accept => {}

@@ -5,6 +5,7 @@ mod authentication;
 mod content;
 mod dialogue;
 mod faults;
+mod filters;
 mod gate;
 mod log;
 mod recipients;

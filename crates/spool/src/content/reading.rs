@@ -9,7 +9,7 @@ use crate::SpoolError;
 const PIECE: usize = 64 * 1024;
 
 impl Draft {
-    /// All that was written so far, from its beginning. Several may read at once; nobody can write meanwhile.
+    /// All that was written so far, from its beginning. Clones of the reader read on their own; nobody can write meanwhile.
     pub fn reader(&self) -> Result<DraftReader<'_>, SpoolError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -23,19 +23,25 @@ impl Draft {
                 Some(Content::from_file(Bytes::new(), opened.into(), size))
             }
         };
-        Ok(DraftReader { file, memory: &self.memory })
+        Ok(DraftReader { file, memory: &self.memory, size: self.size })
     }
 }
 
 /// A draft being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct DraftReader<'d> {
     /// What was written out comes first.
     file: Option<Content>,
     memory: &'d [u8],
+    size: u64,
 }
 
 impl DraftReader<'_> {
+    /// Octets in all, read or not.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The next piece, at most 64 KiB; `None` at the end. What is in memory or in the page cache comes at once.
     pub async fn read(&mut self) -> Result<Option<Bytes>, SpoolError> {
         if let Some(file) = &mut self.file {
