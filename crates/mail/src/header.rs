@@ -9,6 +9,9 @@ pub const LINE_MAX: usize = 998;
 /// taken away from whatever comes in, so that where it is found it is true.
 pub const QUARANTINE: &str = "X-Posthouse-Quarantine";
 
+/// The field that says what speaks against a message that was taken all the same. As true as the one above.
+pub const SUSPECT: &str = "X-Posthouse-Suspect";
+
 /// One field where it stands in the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
