@@ -11,3 +11,5 @@ mod dkim;
 mod dmarc;
 #[path = "it/iprev.rs"]
 mod iprev;
+#[path = "it/spf.rs"]
+mod spf;

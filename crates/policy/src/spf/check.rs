@@ -511,9 +511,9 @@ impl Check {
         if hosts.len() > MX_HOSTS_MAX {
             return self.stop(Outcome::PermError, Problem::MxHosts(domain));
         }
-        hosts.sort_by_key(|(preference, _)| std::cmp::Reverse(*preference));
+        hosts.sort_by_key(|(preference, _)| *preference);
         if let Some(frame) = self.frames.last_mut() {
-            frame.hosts = Some(hosts.into_iter().map(|(_, host)| host).collect());
+            frame.hosts = Some(hosts.into_iter().rev().map(|(_, host)| host).collect());
         }
     }
 

@@ -59,7 +59,8 @@ impl ClientNames {
     fn seek(&self, ranks: usize, rank: impl Fn(&Name) -> usize) -> Sought {
         let Some(names) = &self.0 else { return Sought::AskNames };
         for wanted in 0..ranks {
-            for (number, candidate) in names.iter().enumerate().filter(|(_, candidate)| rank(&candidate.name) == wanted) {
+            for (number, candidate) in names.iter().enumerate().filter(|(_, candidate)| rank(&candidate.name) == wanted)
+            {
                 match candidate.valid {
                     None => return Sought::AskAddresses(number, candidate.name.clone()),
                     Some(true) => return Sought::Settled(Some(candidate.name.clone())),
@@ -88,7 +89,11 @@ mod tests {
         assert_eq!(names.within(&domain), Sought::AskAddresses(1, name("mx.example.net")));
         names.settle(1, true);
         assert_eq!(names.within(&domain), Sought::Settled(Some(name("mx.example.net"))));
-        assert_eq!(names.best_for(&domain), Sought::AskAddresses(2, name("example.net")), "the domain itself is better");
+        assert_eq!(
+            names.best_for(&domain),
+            Sought::AskAddresses(2, name("example.net")),
+            "the domain itself is better"
+        );
         names.settle(2, false);
         assert_eq!(names.best_for(&domain), Sought::Settled(Some(name("mx.example.net"))));
         assert_eq!(names.within(&name("nowhere.example")), Sought::Settled(None));

@@ -191,7 +191,11 @@ mod tests {
 
     #[test]
     fn the_other_letters() {
-        explain("192.0.2.3", "%{p} %{h} %{H} %{r} %{t}", "mx.example.org mail host mail%20host mx.example.net 1795521600");
+        explain(
+            "192.0.2.3",
+            "%{p} %{h} %{H} %{r} %{t}",
+            "mx.example.org mail host mail%20host mx.example.net 1795521600",
+        );
         explain("2001:db8::1", "%{c} 100%%%_%-", "2001:db8::1 100% %20");
         explain("192.0.2.3", "%{S}", "strong-bad%40email.example.com");
     }
@@ -218,9 +222,12 @@ mod tests {
         assert_eq!(tail.len(), 247);
         assert_eq!(name(&format!("b.12345.{tail}.")), Some(format!("12345.{tail}")), "253 octets fit");
         assert_eq!(name(&format!("b.123456.{tail}")), Some(tail.clone()), "254 do not");
-        assert_eq!(name(&format!("{}.{tail}", "%{d}.".repeat(10_000).trim_end_matches('.'))), Some(format!("com.{tail}")));
+        assert_eq!(
+            name(&format!("{}.{tail}", "%{d}.".repeat(10_000).trim_end_matches('.'))),
+            Some(format!("com.{tail}"))
+        );
         assert_eq!(name(&format!("{}.example", "a".repeat(64))), None, "a label that is too long");
-        assert_eq!(name(&format!("{}.example", "a".repeat(60_000))), None);
+        assert_eq!(name(&format!("{}.a.example", "a".repeat(60_000))).as_deref(), Some("a.example"));
         assert_eq!(name("a..example"), None);
         assert_eq!(name("%{h}.example").as_deref(), Some("mail host.example"));
     }

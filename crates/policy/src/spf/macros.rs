@@ -300,7 +300,10 @@ mod tests {
             assert_eq!(printed.as_deref(), expect.as_ref().map(|text| *text), "{text}");
         };
         check("a%%b%_%-c", Ok("a%%b%_%-c"));
-        check("%{S}%{l1}%{o02}%{D3R}%{ir}%{p.}%{vr-.}%{h=_/,+-.}", Ok("%{S}%{l1}%{o2}%{D3r}%{ir}%{p}%{vr.-}%{h.-+,/_=}"));
+        check(
+            "%{S}%{l1}%{o02}%{D3R}%{ir}%{p.}%{vr-.}%{h=_/,+-.}",
+            Ok("%{S}%{l1}%{o2}%{D3r}%{ir}%{p}%{vr.-}%{h.-+,/_=}"),
+        );
         check("%{d99999999999999999999}", Ok("%{d65535}"));
         check("%", Err(MacroError::Percent));
         check("%a", Err(MacroError::Percent));
@@ -330,10 +333,14 @@ mod tests {
         let check = |text: &str, expect: Result<(), MacroError>| {
             assert_eq!(DomainSpec::parse(text).map(drop), expect, "{text}");
         };
-        for good in ["a.example", "a.example.", "%{d}", "x%{d}", "%{d}.example", "a..example", "a/b:c.xn--p1ai", "a.1-2"] {
+        for good in
+            ["a.example", "a.example.", "%{d}", "x%{d}", "%{d}.example", "a..example", "a/b:c.xn--p1ai", "a.1-2"]
+        {
             check(good, Ok(()));
         }
-        for bad in ["example", "example.", "a.123", "a.-b", "a.b-", "a.b_c", "%{d}example", "a.example:80", "a.b..", "."] {
+        for bad in
+            ["example", "example.", "a.123", "a.-b", "a.b-", "a.b_c", "%{d}example", "a.example:80", "a.b..", "."]
+        {
             check(bad, Err(MacroError::TopLabel));
         }
         check("", Err(MacroError::NoDomain));
