@@ -1,0 +1,163 @@
+//! Fields from outside that speak in our name (RFC 8601 §5). What reads mail behind us believes them, so they go,
+//! whatever else is done or not done with the message:
+//!
+//! | field | goes |
+//! | --- | --- |
+//! | Authentication-Results | when it is said to be ours, or when nobody can tell whose it is |
+//! | Received-SPF | when its `receiver` is said to be us |
+//! | X-Posthouse-Quarantine, X-Posthouse-Suspect | always |
+//!
+//! Others' results stay: they may be signed, and they are true for who believes them.
+
+use mail::header::{Field, QUARANTINE, SUSPECT};
+use policy::authres;
+
+/// Whether a field is a forgery of ours.
+pub(crate) fn is_forged(field: &Field<'_>, hostname: &str) -> bool {
+    match field.name.first() {
+        Some(b'A' | b'a') if field.is("Authentication-Results") => {
+            authres::claims_to_be(field.value, hostname)
+        }
+        Some(b'R' | b'r') if field.is("Received-SPF") => {
+            receiver(field.value).is_some_and(|receiver| is_us(&receiver, hostname))
+        }
+        Some(b'X' | b'x') => field.is(QUARANTINE) || field.is(SUSPECT),
+        _ => false,
+    }
+}
+
+fn is_us(name: &[u8], hostname: &str) -> bool {
+    name.strip_suffix(b".").unwrap_or(name).eq_ignore_ascii_case(hostname.as_bytes())
+}
+
+/// The value of `receiver=` in the pairs behind the result and its comment (RFC 7208 §9.1).
+fn receiver(value: &[u8]) -> Option<Vec<u8>> {
+    let (_result, mut rest) = word(skip_blanks(value)?)?;
+    loop {
+        rest = skip_blanks(rest)?;
+        rest = rest.strip_prefix(b";").unwrap_or(rest);
+        let (key, after) = word(skip_blanks(rest)?)?;
+        let after = skip_blanks(after)?;
+        let Some(after) = after.strip_prefix(b"=") else {
+            rest = after;
+            continue;
+        };
+        let Some((read, after)) = word(skip_blanks(after)?) else {
+            rest = after;
+            continue;
+        };
+        if key.eq_ignore_ascii_case(b"receiver") {
+            return Some(read);
+        }
+        rest = after;
+    }
+}
+
+/// A token or a quoted string, and what follows it. Nothing when something else comes first.
+fn word(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    if let [b'"', rest @ ..] = text {
+        return quoted(rest);
+    }
+    let is_end = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'(' | b')' | b';' | b'=' | b'"' | b'/');
+    let length = text.iter().position(is_end).unwrap_or(text.len());
+    let (word, rest) = text.split_at_checked(length)?;
+    (!word.is_empty()).then(|| (word.to_vec(), rest))
+}
+
+fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut word = Vec::new();
+    let mut rest = text;
+    loop {
+        match rest {
+            [b'"', after @ ..] => return Some((word, after)),
+            [b'\\', octet, after @ ..] | [octet, after @ ..] => {
+                word.push(*octet);
+                rest = after;
+            }
+            [] => return None,
+        }
+    }
+}
+
+/// Past blanks, line ends and comments, which nest. Nothing when a comment does not end.
+fn skip_blanks(mut text: &[u8]) -> Option<&[u8]> {
+    let mut depth = 0_usize;
+    loop {
+        text = match (text, depth) {
+            ([b'(', rest @ ..], _) => {
+                depth += 1;
+                rest
+            }
+            ([b')', rest @ ..], 1..) => {
+                depth -= 1;
+                rest
+            }
+            ([b'\\', _, rest @ ..], 1..) => rest,
+            ([_, rest @ ..], 1..) => rest,
+            ([octet, rest @ ..], 0) if octet.is_ascii_whitespace() => rest,
+            ([], 1..) => return None,
+            (_, 0) => return Some(text),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mail::header::Header;
+
+    use super::*;
+
+    fn check(field: &str, expect: bool) {
+        let header = Header::parse(field.as_bytes(), 10);
+        assert_eq!(is_forged(&header.fields[0], "mx.ours.example"), expect, "{field:?}");
+    }
+
+    /// D7.
+    #[test]
+    fn results_in_our_name_are_forged() {
+        for forged in [
+            "Authentication-Results: mx.ours.example; spf=pass\r\n",
+            "authentication-results : MX.Ours.Example.; none\r\n",
+            "Authentication-Results:\r\n mx.ours.example 1; none\r\n",
+            "Authentication-Results: (a (b\\) c)) \"mx.ours\\.example\" (v) 1; none\r\n",
+            "Authentication-Results:mx.ours.example(x);none\r\n",
+            "Authentication-Results: mx.ours.example/1; none\r\n",
+            "Authentication-Results: mx.ours.example\r\n",
+        ] {
+            check(forged, true);
+        }
+        for honest in [
+            "Authentication-Results: mx.ours.example.evil; none\r\n",
+            "Authentication-Results: mx.other.example; none\r\n",
+            "Authentication-Results: mx.other.example; spf=pass smtp.helo=mx.ours.example\r\n",
+            "Authentication-Result: mx.ours.example; none\r\n",
+            "ARC-Authentication-Results: i=1; mx.ours.example; none\r\n",
+        ] {
+            check(honest, false);
+        }
+    }
+
+    #[test]
+    fn results_of_nobody_are_forged() {
+        for forged in ["", ";", "(open", "\"open", "; mx.other.example", "(a) (b", " \r\n"] {
+            check(&format!("Authentication-Results: {forged}\r\n"), true);
+        }
+    }
+
+    #[test]
+    fn received_spf_is_ours_by_its_receiver() {
+        check("Received-SPF: pass (a; b=c) receiver=mx.ours.example; client-ip=192.0.2.1\r\n", true);
+        check("Received-SPF: pass client-ip=192.0.2.1; receiver=\"MX.ours.example\"; helo=x\r\n", true);
+        check("Received-SPF: pass client-ip=192.0.2.1;\r\n\treceiver = (x) mx.ours.example\r\n", true);
+        check("Received-SPF: pass (receiver=mx.ours.example) receiver=mx.other.example\r\n", false);
+        check("Received-SPF: pass (mx.ours.example: domain of a@b designates it)\r\n", false);
+        check("Received-SPF: ;=;=;receiver\r\n", false);
+    }
+
+    #[test]
+    fn our_marks_are_always_forged() {
+        check("X-Posthouse-Quarantine: x\r\n", true);
+        check("x-posthouse-suspect :\r\n", true);
+        check("X-Posthouse-Suspects: x\r\n", false);
+    }
+}
