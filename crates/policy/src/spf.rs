@@ -10,9 +10,11 @@
 //! [`received_spf`] writes the verdict into a header field. What is done about a verdict is not decided here. The
 //! 20 seconds of RFC 7208 §4.6.4 are the driver's, who calls [`Check::expire`] when they are over.
 
+mod answers;
 mod check;
 mod client_names;
 mod expand;
+mod facts;
 mod macros;
 mod received;
 mod record;

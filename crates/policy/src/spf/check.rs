@@ -15,9 +15,7 @@
 //! [`ClientNames`]. Everything is bounded: terms that ask and empty answers by RFC 7208 §4.6.4, so also the depth of the
 //! stack; the records that are open by [`RECORD_OCTETS_MAX`]; all questions by [`super::QUESTIONS_MAX`].
 
-use std::{net::IpAddr, sync::Arc};
-
-use mail::Timestamp;
+use std::sync::Arc;
 
 use crate::{
     dns::{Answer, Kind, Name, Question},
@@ -25,16 +23,16 @@ use crate::{
 };
 
 use super::{
-    LOOKUPS_MAX, MX_HOSTS_MAX, RECORD_OCTETS_MAX, SUBJECT_OCTETS_MAX, VOID_LOOKUPS_MAX,
+    LOOKUPS_MAX, MX_HOSTS_MAX, RECORD_OCTETS_MAX, VOID_LOOKUPS_MAX,
+    answers::{fitting, in_v4, in_v6, is_near},
     client_names::{ClientNames, Sought},
     expand::Values,
+    facts::{Facts, bounded, checkable},
     macros::{DomainSpec, MacroString, Place},
     record::{DualCidr, Mechanism, Record},
     verdict::{Identity, Outcome, Poll, Problem, Subject, Verdict},
 };
 
-/// RFC 7208 §4.3: the local part of a sender that has none.
-const NO_LOCAL_PART: &str = "postmaster";
 /// Octets of the deciding mechanism that a verdict shows.
 const MECHANISM_SHOWN: usize = 200;
 
@@ -50,17 +48,6 @@ pub struct Check {
     phase: Phase,
     asked: Option<(Question, Purpose)>,
     verdict: Verdict,
-}
-
-/// What macros see of the subject.
-#[derive(Clone, Debug)]
-struct Facts {
-    address: IpAddr,
-    local_part: Box<str>,
-    sender_domain: Box<str>,
-    helo: Box<str>,
-    receiver: Box<str>,
-    now: Timestamp,
 }
 
 /// One record being evaluated.
@@ -133,15 +120,7 @@ impl Check {
 
     fn begin(subject: &Subject<'_>, identity: Identity, local_part: &str, domain: &str) -> Self {
         let domain = checkable(domain);
-        let facts = Facts {
-            // RFC 7208 §5: an IPv4 address in an IPv6 coat is an IPv4 address.
-            address: subject.address.to_canonical(),
-            local_part: if local_part.is_empty() { NO_LOCAL_PART } else { local_part }.into(),
-            sender_domain: domain.as_ref().map(Name::as_str).unwrap_or_default().into(),
-            helo: bounded(subject.helo).into(),
-            receiver: bounded(subject.receiver).into(),
-            now: subject.now,
-        };
+        let facts = Facts::new(subject, local_part, domain.as_ref());
         let verdict = Verdict {
             outcome: Outcome::None,
             identity,
@@ -387,16 +366,7 @@ impl Check {
         } else {
             None
         };
-        Some(expand(Values {
-            address: self.facts.address,
-            local_part: &self.facts.local_part,
-            sender_domain: &self.facts.sender_domain,
-            helo: &self.facts.helo,
-            receiver: &self.facts.receiver,
-            now: self.facts.now,
-            domain,
-            client_name: client_name.as_ref(),
-        }))
+        Some(expand(self.facts.values(domain, client_name.as_ref())))
     }
 
     fn ask_client(&mut self, open: Sought) {
@@ -455,11 +425,11 @@ impl Check {
         match purpose {
             Purpose::Record(via) => self.learn_record(question.name, via, answer),
             Purpose::Addresses(cidr) => {
-                let matches = self.is_near(&answer, cidr);
+                let matches = is_near(self.facts.address, &answer, cidr);
                 self.decide(matches);
             }
             Purpose::HostAddresses(cidr) => {
-                if self.is_near(&answer, cidr) {
+                if is_near(self.facts.address, &answer, cidr) {
                     self.matched();
                 }
             }
@@ -522,16 +492,7 @@ impl Check {
     }
 
     fn is_client(&self, answer: &Answer) -> bool {
-        self.is_near(answer, DualCidr::WHOLE)
-    }
-
-    /// Whether one of the addresses shares its first bits with the client's.
-    fn is_near(&self, answer: &Answer, cidr: DualCidr) -> bool {
-        match answer {
-            Answer::A(addresses) => addresses.iter().any(|address| in_v4(self.facts.address, *address, cidr.v4)),
-            Answer::Aaaa(addresses) => addresses.iter().any(|address| in_v6(self.facts.address, *address, cidr.v6)),
-            _ => false,
-        }
+        is_near(self.facts.address, answer, DualCidr::WHOLE)
     }
 }
 
@@ -590,48 +551,4 @@ fn is_void(purpose: &Purpose, answer: &Answer) -> bool {
         // A record that is not there ends the check by itself.
         Purpose::Record(_) | Purpose::ClientName(_) | Purpose::Explanation => false,
     }
-}
-
-/// Records of another kind, or none at all, are no data.
-fn fitting(kind: Kind, answer: Answer) -> Answer {
-    let fits = match (&answer, kind) {
-        (Answer::Txt(texts), Kind::Txt) => !texts.is_empty(),
-        (Answer::A(addresses), Kind::A) => !addresses.is_empty(),
-        (Answer::Aaaa(addresses), Kind::Aaaa) => !addresses.is_empty(),
-        (Answer::Mx(hosts), Kind::Mx) => !hosts.is_empty(),
-        (Answer::Ptr(names), Kind::Ptr) => !names.is_empty(),
-        (Answer::NoData | Answer::NoName | Answer::Failed, _) => true,
-        _ => false,
-    };
-    if fits { answer } else { Answer::NoData }
-}
-
-fn in_v4(address: IpAddr, network: std::net::Ipv4Addr, bits: u8) -> bool {
-    let IpAddr::V4(address) = address else { return false };
-    let mask = u32::MAX.checked_shl(32_u32.saturating_sub(bits.into())).unwrap_or(0);
-    (address.to_bits() ^ network.to_bits()) & mask == 0
-}
-
-fn in_v6(address: IpAddr, network: std::net::Ipv6Addr, bits: u8) -> bool {
-    let IpAddr::V6(address) = address else { return false };
-    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits.into())).unwrap_or(0);
-    (address.to_bits() ^ network.to_bits()) & mask == 0
-}
-
-/// The domain of a sender as a name that can be checked: of more than one label (RFC 7208 §4.3), no address, and U-labels
-/// as A-labels.
-fn checkable(text: &str) -> Option<Name> {
-    let text = if text.is_ascii() { text.to_owned() } else { idna::domain_to_ascii(text).ok()? };
-    if text.starts_with('[') {
-        return None;
-    }
-    let name = Name::parse(&text).ok()?;
-    let last = name.labels().next_back()?;
-    let is_checkable = name.labels().count() > 1 && !last.bytes().all(|octet| octet.is_ascii_digit());
-    is_checkable.then_some(name)
-}
-
-/// The beginning of a text from the peer, cut on a character boundary.
-fn bounded(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(SUBJECT_OCTETS_MAX)).unwrap_or(text)
 }

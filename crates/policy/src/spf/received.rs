@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 
-use super::verdict::{Outcome, Subject, Verdict};
+use super::verdict::{Identity, Outcome, Subject, Verdict};
 
 /// Octets of one value or of a name in the comment; an address of the greatest size fits (RFC 5321 §4.5.3.1).
 const VALUE_OCTETS: usize = 320;
@@ -50,8 +50,10 @@ pub fn received_spf(subject: &Subject<'_>, verdict: &Verdict) -> String {
 /// The verdict in words.
 fn summary(subject: &Subject<'_>, verdict: &Verdict) -> String {
     let address = subject.address.to_canonical();
-    let sender = if subject.mail_from.is_empty() { subject.helo } else { subject.mail_from };
-    let sender = cut(sender);
+    let sender = match verdict.identity {
+        Identity::MailFrom => cut(subject.mail_from),
+        Identity::Helo => cut(subject.helo),
+    };
     let mut out = format!("{}: ", cut(subject.receiver));
     let _infallible = match (verdict.outcome, &verdict.problem) {
         (_, Some(problem)) => write!(out, "{problem}"),

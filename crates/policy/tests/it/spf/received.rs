@@ -94,6 +94,18 @@ fn an_ipv6_address_and_the_null_path_are_quoted() {
 }
 
 #[test]
+fn a_check_of_the_helo_name_says_so() {
+    let subject = subject("192.0.2.1");
+    let (_, verdict) = play(
+        &Zone::new("mail.example.net TXT v=spf1 a:mail.example.net ~all\n mail.example.net A 192.0.2.1"),
+        Check::helo(&subject),
+    );
+    let field = received_spf(&subject, &verdict);
+    assert!(field.starts_with("pass (mx.receiver.example: domain of mail.example.net allows 192.0.2.1)"), "{field}");
+    assert!(field.contains("identity=helo;") && field.contains("envelope-from=\"a@example.net\""), "{field}");
+}
+
+#[test]
 fn nothing_from_outside_leaves_its_place() {
     let long = "x".repeat(5_000);
     let hostile = [
