@@ -20,7 +20,7 @@ use crate::{
         words,
     },
     service::Current,
-    transaction::{Accepted, Failure, Transaction, Treatment, spool_reply, try_later},
+    transaction::{Accepted, Failure, Transaction, Treatment, try_later},
 };
 
 /// Octets of hostile text in a log line.
@@ -162,10 +162,7 @@ impl Desk {
                 self.transaction = Some(Box::new(Transaction::new(reverse_path, body, rights, draft)));
                 Answer::Go
             }
-            Err(error) => {
-                tracing::error!(service = self.service.settings.name, peer = %self.peer, %error, "mail is refused");
-                self.refuse("mail", &reverse_path.to_string(), spool_reply(&error))
-            }
+            Err(error) => self.fail("mail", &reverse_path.to_string(), &Failure::Spool(error.into())),
         }
     }
 
@@ -235,12 +232,8 @@ impl Desk {
             .await;
         match committed {
             Ok(accepted) => self.accepted(accepted, from, began),
-            Err(failure) => {
-                if let Failure::Spool(error) = &failure {
-                    tracing::error!(service = self.service.settings.name, %from, %error, "a message cannot be kept");
-                }
-                self.refuse("content", &from, failure.reply())
-            }
+            Err(Failure::Refused(reply)) => self.refuse("content", &from, reply),
+            Err(failure) => self.fail("content", &from, &failure),
         }
     }
 
@@ -309,6 +302,18 @@ impl Desk {
                 Answer::Refuse(denied.reply())
             }
         }
+    }
+
+    /// The spool does not work. How it is as a whole it tells the log itself, once.
+    fn fail(&self, stage: &'static str, what: &str, failure: &Failure) -> Answer {
+        let reply = failure.reply();
+        self.service.meters.refused(stage, reply.code);
+        let (service, address) = (self.service.settings.name, for_log(what, LOGGED_MAX));
+        match failure.untold() {
+            Some(error) => tracing::error!(service, peer = %self.peer, %address, %error, "a message cannot be kept"),
+            None => tracing::debug!(service, peer = %self.peer, stage, %address, %reply, "refused by the queue"),
+        }
+        Answer::Refuse(reply)
     }
 
     fn refuse(&self, stage: &'static str, what: &str, reply: Reply) -> Answer {

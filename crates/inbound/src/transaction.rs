@@ -44,7 +44,7 @@ struct Incoming {
     id: MessageId,
     intake: Intake,
     /// Why the spool does not take it.
-    failed: Option<Reply>,
+    failed: Option<SpoolError>,
 }
 
 /// What becomes of every message of a service alike.
@@ -83,6 +83,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The error of the spool that the log does not have yet.
+    pub(crate) fn untold(&self) -> Option<&CommitError> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Spool(CommitError::Spool(error)) if error.is_told() => None,
+            Self::Spool(error) => Some(error),
+        }
+    }
+
     /// What the client hears: never the words of an error of ours.
     pub(crate) fn reply(&self) -> Reply {
         match self {
@@ -124,8 +133,8 @@ impl Transaction {
         if incoming.intake.is_refused() {
             self.draft = None;
         }
-        if let Err(reply) = append(&mut self.draft, &octets, incoming.id).await {
-            incoming.failed = Some(reply);
+        if let Err(error) = append(&mut self.draft, &octets).await {
+            incoming.failed = Some(error);
         }
     }
 
@@ -144,9 +153,12 @@ impl Transaction {
             return Err(Failure::Refused(try_later()));
         };
         let rest = intake.finish().map_err(Failure::Refused)?;
-        append(&mut draft, &rest, id).await.map_err(Failure::Refused)?;
+        if let Some(error) = failed {
+            return Err(Failure::Spool(error.into()));
+        }
+        append(&mut draft, &rest).await.map_err(|error| Failure::Spool(error.into()))?;
         let Some(draft) = draft else {
-            return Err(Failure::Refused(failed.unwrap_or_else(try_later)));
+            return Err(Failure::Refused(try_later()));
         };
         let size = draft.size();
         let prefix = received::field(&Reception {
@@ -178,22 +190,21 @@ impl Transaction {
 }
 
 /// Appends to the draft while there is one. An error makes an end of it.
-async fn append(draft: &mut Option<Draft>, octets: &[u8], id: MessageId) -> Result<(), Reply> {
+async fn append(draft: &mut Option<Draft>, octets: &[u8]) -> Result<(), SpoolError> {
     let Some(open) = draft.as_mut().filter(|_| !octets.is_empty()) else {
         return Ok(());
     };
     let written = open.write(octets).await;
-    written.map_err(|error| {
-        tracing::error!(%id, %error, "a message cannot be written while it is received");
+    if written.is_err() {
         *draft = None;
-        spool_reply(&error)
-    })
+    }
+    written
 }
 
 /// The reply for a spool that does not work: what is wrong with it is nobody's business but the operator's.
-pub(crate) fn spool_reply(error: &SpoolError) -> Reply {
+fn spool_reply(error: &SpoolError) -> Reply {
     match error {
-        SpoolError::DiskReserve { .. } | SpoolError::DiskFull { .. } => {
+        SpoolError::DiskReserve { .. } | SpoolError::InodeReserve { .. } | SpoolError::DiskFull { .. } => {
             Reply::with(452, (4, 3, 1), "There is too little disk space to take a message; try again later")
         }
         _ => try_later(),

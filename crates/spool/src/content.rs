@@ -25,7 +25,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use mail::MessageId;
 
-use crate::SpoolError;
+use crate::{SpoolError, reserve::Reserve};
 use disk::{AppendFile, Disk, ReadFile, Wait};
 pub use reading::DraftReader;
 
@@ -143,6 +143,7 @@ impl Drop for IncomingFile {
 #[derive(Debug)]
 pub struct Draft {
     place: Place,
+    reserve: Arc<Reserve>,
     /// What is not in the file.
     pub(crate) memory: Vec<u8>,
     pub(crate) file: Option<IncomingFile>,
@@ -152,8 +153,8 @@ pub struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, memory: Vec::new(), file: None, size: 0, failed: None }
+    pub(crate) fn new(place: Place, reserve: Arc<Reserve>) -> Self {
+        Self { place, reserve, memory: Vec::new(), file: None, size: 0, failed: None }
     }
 
     /// Appends content. Waits for the disk only when much has come together; an error makes the draft worthless.
@@ -197,6 +198,7 @@ impl Draft {
                 Ok(())
             }
             Err(error) => {
+                let error = self.reserve.judge(error);
                 self.failed = Some(error.clone());
                 Err(error)
             }

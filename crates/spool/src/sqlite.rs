@@ -232,7 +232,7 @@ impl Spool for Engine {
     fn begin(&self) -> Result<Draft, SpoolError> {
         self.shared.check()?;
         self.shared.reserve.check(|| self.looked.say())?;
-        Ok(Draft::new(self.shared.place.clone()))
+        Ok(Draft::new(self.shared.place.clone(), Arc::clone(&self.shared.reserve)))
     }
 
     async fn commit(&self, draft: Draft, message: NewMessage, now: Timestamp) -> Result<Committed, CommitError> {

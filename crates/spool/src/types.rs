@@ -175,6 +175,14 @@ pub enum SpoolError {
         /// Bytes kept.
         reserve: u64,
     },
+    /// Too few files more can be made. It recovers by itself.
+    #[error("the disk has hardly any inodes left: {free} free, {reserve} are kept in reserve")]
+    InodeReserve {
+        /// Inodes free.
+        free: u64,
+        /// Inodes kept.
+        reserve: u64,
+    },
     /// Another server has the directory: which, and what is known of it.
     #[error("{0}: another posthouse uses it; stop that one first, or give this one a data_dir of its own")]
     InUse(String),
@@ -191,7 +199,7 @@ pub enum SpoolError {
         known: i64,
     },
     /// A file cannot grow. It recovers by itself.
-    #[error("{what}: the disk is full")]
+    #[error("{what}: the disk is full; free some space there")]
     DiskFull {
         /// What was tried, with its path.
         what: String,
@@ -216,6 +224,23 @@ pub enum SpoolError {
     /// Closing down.
     #[error("the queue is closed")]
     Closed,
+}
+
+impl SpoolError {
+    /// Whether this is how the spool is for now, stopped or without room: it told the log once, when that began, and
+    /// does so again when it is over. A caller who logs it for every message tells nothing new.
+    pub fn is_told(&self) -> bool {
+        match self {
+            Self::Poisoned(_) | Self::DiskReserve { .. } | Self::InodeReserve { .. } | Self::Closed => true,
+            Self::InUse(_)
+            | Self::Newer { .. }
+            | Self::DiskFull { .. }
+            | Self::Io { .. }
+            | Self::NotFound
+            | Self::Damaged(_)
+            | Self::BadQuery(_) => false,
+        }
+    }
 }
 
 /// Why one commit failed. Its draft is rolled back.

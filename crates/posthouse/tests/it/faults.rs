@@ -1,10 +1,10 @@
 //! What is wrong with the machine is a sentence: what, where, what to do. Nothing is lost.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, process::Command};
 
 use crate::{
     http,
-    server::{Node, Server, configuration, run},
+    server::{Node, Server, configuration, eventually, run},
     smtp::Smtp,
 };
 
@@ -140,6 +140,61 @@ fn a_full_disk_refuses_mail_and_says_so() {
     let server = node.serve();
     let mut session = Smtp::connect(server.address("mx"));
     session.say("MAIL FROM:<a@far.example>", "452 4.3.1");
+}
+
+/// A small file system of its own, unmounted when dropped. Only root can have one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "tmpfs"]).arg(folder.path()).output();
+        mount.is_ok_and(|output| output.status.success()).then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let done = Command::new("umount").arg(self.0.path()).status();
+        assert!(done.is_ok_and(|status| status.success()), "the small file system stays mounted");
+    }
+}
+
+#[test]
+fn a_shortage_is_told_once_when_it_begins_and_once_when_it_ends() {
+    let Some(disk) = SmallDisk::new() else {
+        println!("skipped: only root can mount a small file system");
+        return;
+    };
+    let data = disk.0.path().join("data");
+    let text = configuration("[[route]]\nto = \"capture\"\n")
+        .replace("data_dir = \"data\"", &format!("data_dir = \"{}\"", data.display()));
+    let node = Node::new(&text);
+    node.ok(&["domain", "add", "test.example"]);
+    node.add_user("ann@test.example", "open sesame");
+    let server = node.serve();
+    let ballast = disk.0.path().join("ballast");
+    let room = std::fs::write(&ballast, vec![0; 20_000_000]).expect_err("16 MB are full");
+    assert_eq!(room.kind(), std::io::ErrorKind::StorageFull);
+    let mut session = Smtp::connect(server.address("mx"));
+    // What was known of the disk is good for a moment.
+    eventually("the refusal", || {
+        session.send("RSET\r\nMAIL FROM:<a@far.example>\r\n").expect("it is connected");
+        session.expect("250");
+        session.reply().expect("a reply").starts_with("452 4.3.1").then_some(())
+    });
+    for _ in 0..10 {
+        session.say("MAIL FROM:<a@far.example>", "452 4.3.1");
+    }
+    std::fs::remove_file(&ballast).expect("it is there");
+    // The end is seen though nobody comes.
+    server.wait_for("there is room again");
+    session.mail("a@far.example", &["ann@test.example"], "Subject: x\r\n\r\ny");
+    server.signal("TERM");
+    let (_, log) = server.wait();
+    let told = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((told("no new mail is taken"), told("room again"), told("refused")), (1, 1, 0), "{log}");
+    assert!(log.contains("bytes free"), "{log}");
 }
 
 #[test]

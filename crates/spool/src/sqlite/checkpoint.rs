@@ -109,13 +109,9 @@ impl Checkpointer {
                 Ok(Ask::Looked) => looked = true,
                 Ok(Ask::Checkpoint) => {
                     self.checkpoint(&mut connection);
-                    self.shared.reserve.forget();
-                    looked = false;
+                    looked = self.shared.reserve.forget();
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.shared.reserve.forget();
-                    looked = false;
-                }
+                Err(RecvTimeoutError::Timeout) => looked = self.shared.reserve.forget(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }

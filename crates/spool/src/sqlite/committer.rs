@@ -367,6 +367,9 @@ impl Committer {
     /// Brings memory up to what is now durable.
     fn settled(&mut self, batch: Batch) {
         metrics::counter!("posthouse_spool_committed_total").increment(batch.committed);
+        if batch.committed > 0 {
+            self.shared.reserve.written();
+        }
         metrics::counter!("posthouse_spool_events_total").increment(batch.events.len() as u64);
         if batch.counted {
             self.shared.set_rows(self.rows);

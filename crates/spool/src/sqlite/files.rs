@@ -101,7 +101,8 @@ fn commit(shared: &Shared, prepared: Vec<Prepared>, committer: &mpsc::WeakSender
         if durable.is_ok()
             && let (Some(file), Body::File { name, .. }) = (file.as_mut(), &commit.body)
         {
-            durable = sync(shared, file).and_then(|()| file.rename(&shared.place.content.join(name)));
+            let renamed = sync(shared, file).and_then(|()| file.rename(&shared.place.content.join(name)));
+            durable = renamed.map_err(|error| shared.reserve.judge(error));
         }
     }
     let durable = durable.and_then(|()| sync_directories(shared));
@@ -126,17 +127,9 @@ fn commit(shared: &Shared, prepared: Vec<Prepared>, committer: &mpsc::WeakSender
 /// Writes what is not in the file yet.
 fn write(shared: &Shared, large: Large) -> Result<IncomingFile, SpoolError> {
     shared.check()?;
-    let mut file = large.file.map_or_else(|| shared.place.create(), Ok).map_err(|error| full(shared, error))?;
-    file.append(&large.rest).map_err(|error| full(shared, error))?;
-    Ok(file)
-}
-
-/// A full disk is no broken disk.
-fn full(shared: &Shared, error: SpoolError) -> SpoolError {
-    match &error {
-        SpoolError::DiskFull { .. } => shared.reserve.full(),
-        _ => error,
-    }
+    let file = large.file.map_or_else(|| shared.place.create(), Ok);
+    let written = file.and_then(|mut file| file.append(&large.rest).map(|()| file));
+    written.map_err(|error| shared.reserve.judge(error))
 }
 
 fn sync(shared: &Shared, file: &mut IncomingFile) -> Result<(), SpoolError> {

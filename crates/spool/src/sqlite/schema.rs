@@ -54,6 +54,7 @@ impl OpenError {
     pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let what = || format!("opening the queue {}", path.display());
         match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::Spool(SpoolError::DiskFull { what: what() }),
             Some(
                 ErrorCode::PermissionDenied
                 | ErrorCode::DatabaseBusy
@@ -61,7 +62,6 @@ impl OpenError {
                 | ErrorCode::OutOfMemory
                 | ErrorCode::ReadOnly
                 | ErrorCode::SystemIoFailure
-                | ErrorCode::DiskFull
                 | ErrorCode::CannotOpen
                 | ErrorCode::FileLockingProtocolFailed
                 | ErrorCode::NoLargeFileSupport,

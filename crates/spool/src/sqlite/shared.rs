@@ -16,7 +16,7 @@ const ALERTS_MAX: usize = 100;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) place: Place,
-    pub(super) reserve: Reserve,
+    pub(super) reserve: Arc<Reserve>,
     /// A new fresh message, or an earlier due time.
     pub(super) ready: Notify,
     /// The last sequence of the outbox.
@@ -40,7 +40,7 @@ impl Shared {
     pub(super) fn new(place: Place, reserve: Reserve) -> Arc<Self> {
         Arc::new(Self {
             place,
-            reserve,
+            reserve: Arc::new(reserve),
             ready: Notify::new(),
             outbox_last: watch::Sender::new(0),
             window: Mutex::default(),

@@ -297,10 +297,10 @@ async fn e12_below_the_reserve_mail_is_refused_and_all_recovers() {
 struct Mounted(tempfile::TempDir);
 
 impl Mounted {
-    fn new(size: &str) -> Option<Self> {
+    fn new(options: &str) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(directory.path())
             .output()
             .is_ok_and(|output| output.status.success());
@@ -317,7 +317,7 @@ impl Drop for Mounted {
 
 #[test]
 fn e12_a_full_disk_answers_452_and_recovers_without_a_restart() {
-    let Some(mounted) = Mounted::new("8m") else {
+    let Some(mounted) = Mounted::new("size=8m") else {
         println!("skipped: only root can mount a small file system");
         return;
     };
@@ -361,16 +361,18 @@ fn e12_a_full_disk_answers_452_and_recovers_without_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e12_the_reserve_is_looked_at_again() {
-    let directory = tempfile::tempdir().unwrap();
+    // A disk of its own where that can be had: what others write at the same time would count, too.
+    let (plain, mounted) = (tempfile::tempdir().unwrap(), Mounted::new("size=128m"));
+    let directory = mounted.as_ref().map_or(plain.path(), |mounted| mounted.0.path());
     let free = {
-        let stat = rustix::fs::statvfs(directory.path()).unwrap();
+        let stat = rustix::fs::statvfs(directory).unwrap();
         stat.f_bavail * stat.f_frsize
     };
     // A reserve that a file of 64 MB makes the difference for.
-    let options = Options { disk_reserve: free.saturating_sub(32_000_000), ..options(directory.path()) };
+    let options = Options { disk_reserve: free.saturating_sub(32_000_000), ..options(&directory.join("spool")) };
     let spool = Engine::open(options, at(0)).unwrap();
     assert!(spool.begin().is_ok());
-    let ballast = directory.path().join("ballast");
+    let ballast = directory.join("ballast");
     fs::File::create(&ballast).unwrap().write_all(&vec![1; 64_000_000]).unwrap();
     let refused = tokio::time::timeout(Duration::from_secs(20), async {
         while spool.begin().is_ok() {
@@ -385,4 +387,37 @@ async fn e12_the_reserve_is_looked_at_again() {
         }
     });
     assert!(taken.await.is_ok(), "it did not recover by itself");
+    spool.close().await;
+    // Before the disk goes.
+    drop(spool);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e12_too_few_inodes_are_called_so() {
+    let Some(mounted) = Mounted::new("size=8m,nr_inodes=110") else {
+        println!("skipped: only root can mount a small file system");
+        return;
+    };
+    let spool = open(&mounted.0.path().join("spool"), at(0));
+    for n in 0..20 {
+        fs::write(mounted.0.path().join(format!("file-{n}")), "").unwrap();
+    }
+    let error = spool.begin().unwrap_err();
+    assert!(matches!(error, SpoolError::InodeReserve { free: 1..100, reserve: 100 }), "{error}");
+    assert!(error.to_string().contains("inodes") && !error.to_string().contains("bytes"), "{error}");
+    spool.close().await;
+    // Before the disk goes.
+    drop(spool);
+}
+
+#[test]
+fn e12_a_queue_that_cannot_be_opened_for_lack_of_room_says_what_helps() {
+    let Some(mounted) = Mounted::new("size=1m") else {
+        println!("skipped: only root can mount a small file system");
+        return;
+    };
+    let full = fs::write(mounted.0.path().join("ballast"), vec![0; 2_000_000]).unwrap_err();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    let error = Engine::open(options(&mounted.0.path().join("spool")), at(0)).unwrap_err().to_string();
+    assert!(error.contains("queue.db: the disk is full; free some space"), "{error}");
 }
