@@ -6,6 +6,7 @@
 
 mod check;
 mod complaint;
+mod filter;
 mod keys;
 mod listener;
 mod reader;
@@ -54,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) dns_servers: Vec<SocketAddr>,
     /// Bounds and deadlines.
     pub(crate) limits: Limits,
+    /// Who judges it before it is kept, in order.
+    pub(crate) filters: Vec<inbound::FilterSettings>,
     /// Where mail goes, in order.
     pub(crate) routes: Vec<Route>,
     /// Retries and expiry.

@@ -72,6 +72,7 @@ pub(crate) fn config() -> Config {
             data_rate: 0,
             ..Limits::default()
         },
+        filters: Vec::new(),
         routes: vec![Route { recipients: Vec::new(), senders: Vec::new(), users: Vec::new(), target: Target::Capture }],
         delivery: Delivery::default(),
         store_url: DEFAULT_STORE_URL.to_owned(),

@@ -13,6 +13,7 @@ use toml::{
 
 use super::{
     CertificateFiles, Complaint, Complaints, Config, DEFAULT_DATA_DIR, Delivery, Limits, Log, LogFormat, LogLevel,
+    filter,
     keys::{self, Section},
     listener,
     reader::{Placed, Reader},
@@ -73,6 +74,7 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
         authorities,
         dns_servers: read_dns(&tables, complaints),
         limits: read_limits(&tables, complaints),
+        filters: filter::read(&tables, complaints),
         routes: route::read(&tables, complaints),
         delivery: read_delivery(&tables, complaints),
         store_url: read_store(&tables, complaints),

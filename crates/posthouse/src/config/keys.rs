@@ -110,6 +110,35 @@ keys! {
     /// How long a stopping server waits for the transactions in flight.
     SHUTDOWN = "shutdown_deadline", "a duration", "30s", r#""30s""#;
 
+    /// What the filter is called in logs and metrics.
+    FILTER_NAME = "name", "letters, digits, - and _", "required", r#""spam""#;
+    /// What the filter speaks: `rspamd` is its HTTP protocol, `clamav` is clamd's INSTREAM, `http` is a program of your
+    /// own that is asked with JSON.
+    FILTER_KIND = "kind", "rspamd, clamav or http", "required", r#""rspamd""#;
+    /// Where Rspamd (its normal worker) or clamd listens.
+    FILTER_ADDRESS = "address", "a host with a port, or unix:/path", "required for rspamd and clamav", r#""127.0.0.1:11333""#;
+    /// Where your own program is asked.
+    FILTER_URL = "url", "a URL of http", "required for http", r#""http://127.0.0.1:8080/filter""#;
+    /// Whose mail the filter judges.
+    FILTER_DIRECTION = "direction", "in, out or both", "both", r#""in""#;
+    /// How long the filter may take for a message, the wait for its turn included. All filters of a message together
+    /// never take more than 5 minutes.
+    FILTER_TIMEOUT = "timeout", "a duration up to 5m", "30s", r#""30s""#;
+    /// What becomes of a message when the filter is dead, late, or answers nonsense: `tempfail` says 451, so that the
+    /// client tries again; `accept` goes on without it.
+    FILTER_FAILURE = "on_failure", "tempfail or accept", "tempfail", r#""tempfail""#;
+    /// The size of the largest message that the filter is shown.
+    FILTER_SIZE = "size_limit", "a size", "25 MB", r#""25 MB""#;
+    /// What becomes of a larger message: `accept` goes on without the filter, `tempfail` says 451, `reject` says 552.
+    FILTER_LARGER = "on_larger", "accept, tempfail or reject", "accept", r#""accept""#;
+    /// What becomes of a message in which ClamAV finds something: `reject` says 550 with the signature's name,
+    /// `quarantine` takes it for the folder Junk (an outgoing one is held), `hold` keeps it until an operator releases it.
+    FILTER_FOUND = "on_found", "reject, quarantine or hold", "reject", r#""reject""#;
+    /// What your own program is shown: the `whole` message, or the `header` fields and the size.
+    FILTER_CONTENT = "content", "whole or header", "whole", r#""header""#;
+    /// Messages that the filter has at a time; more wait for their turn.
+    FILTER_CONCURRENCY = "concurrency", "a number from 1 to 1000", "20", "20";
+
     /// Which recipients the route is for: `*`, a domain, `*.domain` or an address.
     ROUTE_RECIPIENTS = "recipients", "patterns", "all", r#"["*"]"#;
     /// Which senders the route is for.
@@ -206,6 +235,28 @@ pub(crate) const LIMITS: Section = Section {
     later: &[],
 };
 
+/// `[[filter]]`.
+pub(crate) const FILTER: Section = Section {
+    heading: "[[filter]]",
+    about: "Programs that judge a message when it is complete and before it is kept, asked one after the other in the \
+            order of the file. Incoming is what strangers bring; outgoing is what users and trusted networks send.",
+    keys: &[
+        &FILTER_NAME,
+        &FILTER_KIND,
+        &FILTER_ADDRESS,
+        &FILTER_URL,
+        &FILTER_DIRECTION,
+        &FILTER_TIMEOUT,
+        &FILTER_FAILURE,
+        &FILTER_SIZE,
+        &FILTER_LARGER,
+        &FILTER_FOUND,
+        &FILTER_CONTENT,
+        &FILTER_CONCURRENCY,
+    ],
+    later: &[],
+};
+
 /// `[[route]]`.
 pub(crate) const ROUTE: Section = Section {
     heading: "[[route]]",
@@ -248,4 +299,4 @@ pub(crate) const LOG: Section = Section {
 };
 
 /// Every table in the order of the manual.
-pub(crate) const SECTIONS: [&Section; 9] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &ROUTE, &DELIVERY, &STORE, &LOG];
+pub(crate) const SECTIONS: [&Section; 10] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use inbound::Inbound;
-use net::{Chance, Clock, DnsResolver, DnsSettings, Listener, Resolver, TcpConnector, tasks::Tasks, tls};
+use net::{Chance, Clock, Dialer, DnsResolver, DnsSettings, Listener, Resolver, TcpConnector, tasks::Tasks, tls};
 use outbound::TlsClients;
 use spool::{Lock, Spool};
 use store::Store;
@@ -36,6 +36,9 @@ pub(super) struct Node {
     store: Store,
     /// By place in the configuration; nothing for http.
     pub(super) services: Vec<Option<RunningService>>,
+    pub(super) inbound: Inbound,
+    /// The way to filters.
+    pub(super) dialer: Dialer,
     pub(super) outbound: outbound::Engine,
     /// The demo user's password, in the sandbox.
     pub(super) sandbox_password: Option<Zeroizing<String>>,
@@ -92,6 +95,8 @@ impl Node {
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
+        let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
+        inbound.set_filters(settings::filters(&config, &dialer, &clock));
         let outbound = outbound_engine(&config, resolver, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
@@ -108,7 +113,20 @@ impl Node {
         tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
         let face = Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
         serve_listeners(listeners, &services, &inbound, face, &tasks);
-        Ok(Self { config, tasks, background, clock, spool, store, services, outbound, sandbox_password, _lock: lock })
+        Ok(Self {
+            config,
+            tasks,
+            background,
+            clock,
+            spool,
+            store,
+            services,
+            inbound,
+            dialer,
+            outbound,
+            sandbox_password,
+            _lock: lock,
+        })
     }
 
     /// Finishes what is in flight, copies the last events and closes.

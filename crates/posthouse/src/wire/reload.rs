@@ -37,6 +37,7 @@ impl Node {
             let server = running.tls.as_ref().map(|tls| &tls.server);
             running.service.reload(settings::inbound(source, &fresh, listener, server));
         }
+        self.inbound.set_filters(settings::filters(&fresh, &self.dialer, &self.clock));
         self.outbound.reload(settings::outbound(&fresh));
         self.config = fresh;
         Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inbound::{FixUps, Network, Recipients};
-use net::tls;
+use net::{Clock, Dialer, tls};
 use smtp::{data::receive, server};
 
 use super::{Source, interfaces};
@@ -79,6 +79,11 @@ pub(super) fn submit(config: &Config) -> inbound::SubmitSettings {
         expire: config.delivery.expire,
         ..inbound::SubmitSettings::new(config.hostname.as_str())
     }
+}
+
+/// Who judges mail before it is kept.
+pub(super) fn filters(config: &Config, dialer: &Dialer, clock: &Clock) -> inbound::Filters {
+    inbound::Filters::new(config.filters.clone(), dialer.clone(), clock.clone(), config.hostname.as_str())
 }
 
 /// Delivery.
