@@ -20,6 +20,7 @@ use crate::{
         words,
     },
     service::Current,
+    vouch::{Client, Voucher},
     transaction::{Accepted, Failure, Transaction, Treatment, try_later},
 };
 
@@ -58,7 +59,7 @@ impl Desk {
         match ask {
             Ask::Connect { .. } => Answer::Go,
             Ask::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters.body),
-            Ask::Rcpt { forward_path, .. } => self.rcpt(forward_path),
+            Ask::Rcpt { forward_path, .. } => self.rcpt(forward_path, session),
             Ask::Begin => self.begin(),
             // Boxed, as the password is: an idle connection carries no room for what it does once in a while.
             Ask::Commit { .. } => Box::pin(self.commit(session)).await,
@@ -178,10 +179,13 @@ impl Desk {
         Ok(())
     }
 
-    fn rcpt(&mut self, forward_path: ForwardPath) -> Answer {
+    fn rcpt(&mut self, forward_path: ForwardPath, session: &Session) -> Answer {
         let typed = forward_path.to_string();
         match self.admit(forward_path) {
-            Ok(()) => Answer::Go,
+            Ok(()) => {
+                self.verify(session);
+                Answer::Go
+            }
             Err(reply) => self.refuse("rcpt", &typed, reply),
         }
     }
@@ -200,6 +204,21 @@ impl Desk {
             // The session asks for recipients only after MAIL was accepted.
             None => Err(Reply::with(503, (5, 5, 1), "MAIL comes first")),
         }
+    }
+
+    /// A stranger's message has a recipient: now it is worth asking who vouches for it.
+    fn verify(&mut self, session: &Session) {
+        if !self.is_watched() {
+            return;
+        }
+        let (Some(verification), Some(transaction)) = (&self.service.settings.verification, &mut self.transaction) else {
+            return;
+        };
+        transaction.verify(|reverse_path| {
+            let reverse_path = reverse_path.clone();
+            let client = Client { address: self.peer.ip(), helo: session.helo().map(Into::into), reverse_path };
+            Voucher::new(&self.office, &self.service, verification, client)
+        });
     }
 
     fn begin(&mut self) -> Answer {

@@ -22,6 +22,7 @@ use crate::{
         fix_ups::{self, Repairs},
         section::{FIELDS_MAX, Progress, Section},
     },
+    vouch::Witness,
 };
 
 /// What holds for one message.
@@ -31,6 +32,19 @@ pub(crate) struct Rules {
     pub(crate) repairs: Option<Repairs>,
     /// As whom the sender may write; nothing when as anybody.
     pub(crate) rights: Option<Rights>,
+    /// Who listens to find out who vouches for it; nobody when that is not asked.
+    pub(crate) witness: Option<Box<Witness>>,
+    /// Our name: who else signs with it in the header is a forger.
+    pub(crate) hostname: String,
+}
+
+/// A message that was taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    /// What is still to append to the draft.
+    pub(crate) rest: Vec<u8>,
+    /// Who has listened.
+    pub(crate) witness: Option<Box<Witness>>,
 }
 
 /// The machine.
@@ -67,13 +81,23 @@ impl Intake {
                 let progress = section.take(piece);
                 self.advance(progress)
             }
-            State::Body => piece,
+            State::Body => {
+                if let Some(witness) = &mut self.rules.witness {
+                    witness.body(&piece);
+                }
+                piece
+            }
             State::Refused(_) => Vec::new(),
         }
     }
 
-    /// The content is complete. Returns what is still to append, or the reply that refuses the message.
-    pub(crate) fn finish(mut self) -> Result<Vec<u8>, Reply> {
+    /// Who listens, if anybody does.
+    pub(crate) fn witness(&mut self) -> Option<&mut Witness> {
+        self.rules.witness.as_deref_mut()
+    }
+
+    /// The content is complete. The reply refuses the message.
+    pub(crate) fn finish(mut self) -> Result<Taken, Reply> {
         let rest = match &mut self.state {
             State::Header(section) => {
                 let progress = section.finish();
@@ -83,7 +107,7 @@ impl Intake {
         };
         match self.state {
             State::Refused(reply) => Err(reply),
-            State::Header(_) | State::Body => Ok(rest),
+            State::Header(_) | State::Body => Ok(Taken { rest, witness: self.rules.witness }),
         }
     }
 
@@ -107,7 +131,7 @@ impl Intake {
     }
 
     /// Judges the header section and makes of it what goes on, with what followed it.
-    fn header(&self, gathered: Vec<u8>) -> Result<Vec<u8>, Reply> {
+    fn header(&mut self, gathered: Vec<u8>) -> Result<Vec<u8>, Reply> {
         let header = Header::parse(&gathered, FIELDS_MAX);
         if let Some(reply) = loops::refusal(header.all("Received").count()) {
             return Err(reply);
@@ -115,9 +139,13 @@ impl Intake {
         if let Some(rights) = &self.rules.rights {
             rights.check_header(&header)?;
         }
+        if let Some(witness) = &mut self.rules.witness {
+            witness.header(&gathered, &header);
+        }
+        let hostname = &self.rules.hostname;
         let changed = match &self.rules.repairs {
-            Some(repairs) => Some(fix_ups::repair(&gathered, &header, repairs)),
-            None => fix_ups::strip(&gathered, &header),
+            Some(repairs) => Some(fix_ups::repair(&gathered, &header, repairs, hostname)),
+            None => fix_ups::strip(&gathered, &header, hostname),
         };
         Ok(changed.unwrap_or(gathered))
     }
@@ -137,7 +165,7 @@ mod tests {
     use super::*;
 
     fn world() -> Rules {
-        Rules { repairs: None, rights: None }
+        Rules { repairs: None, rights: None, witness: None, hostname: "mx.example.net".into() }
     }
 
     fn user(directory: &Directory) -> Rules {
@@ -145,10 +173,10 @@ mod tests {
         let repairs = Repairs {
             author: Some(user.clone()),
             id: MessageId::from_bytes([0; 16]),
-            hostname: "mx.example.net".into(),
             now: Timestamp::from_secs(0),
         };
-        Rules { repairs: Some(repairs), rights: Some(Rights::new(user, directory.clone())) }
+        let rights = Some(Rights::new(user, directory.clone()));
+        Rules { repairs: Some(repairs), rights, witness: None, hostname: "mx.example.net".into() }
     }
 
     fn run(rules: Rules, content: &[u8], size: usize) -> Result<Vec<u8>, String> {
@@ -157,7 +185,7 @@ mod tests {
         for piece in content.chunks(size) {
             out.extend(intake.take(piece.to_vec()));
         }
-        out.extend(intake.finish().map_err(|reply| reply.to_string())?);
+        out.extend(intake.finish().map_err(|reply| reply.to_string())?.rest);
         Ok(out)
     }
 

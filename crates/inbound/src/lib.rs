@@ -7,6 +7,7 @@
 //!            desk ── admission · auth · store          (who may send what to whom)
 //!              │
 //!         transaction ── intake ── stamp · loops · lengths   (what becomes of the content)
+//!              │            ╰──── vouch                        (whose the content is)
 //!              ▼
 //!            spool
 //! ```
@@ -37,6 +38,7 @@ mod submit;
 #[cfg(test)]
 mod testing;
 mod transaction;
+mod vouch;
 
 pub use auth::{Cost, HashError, hash_password};
 pub use filters::{
@@ -51,3 +53,4 @@ pub use service::Service;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, EXPIRE, FixUps, Recipients, Settings, SubmitSettings, Tls,
 };
+pub use vouch::{Action, Actions, DomainPattern, Exception, Verification};

@@ -67,6 +67,15 @@ impl Meters {
         .increment(1);
     }
 
+    /// It was found out who vouches for a message, by one of the methods.
+    pub(crate) fn verified(&self, method: &'static str, result: &'static str) {
+        let service = self.service;
+        metrics::counter!(
+            "posthouse_inbound_verified_total", "service" => service, "method" => method, "result" => result
+        )
+        .increment(1);
+    }
+
     /// An AUTH ended.
     pub(crate) fn authenticated(&self, result: &'static str) {
         let service = self.service;
@@ -104,6 +113,7 @@ fn describe() {
         "From the last octet of a message to the reply that it is durable"
     );
     describe_counter!("posthouse_inbound_refused_total", "Commands and messages refused, by stage and reply code");
+    describe_counter!("posthouse_inbound_verified_total", "Results of SPF, DKIM, DMARC, ARC and iprev");
     describe_counter!("posthouse_inbound_auth_total", "Ends of AUTH, by result: ok, wrong, busy");
     describe_counter!("posthouse_inbound_tls_handshakes_total", "TLS handshakes, by result: ok, failed");
 }

@@ -1,11 +1,11 @@
 //! What a service is told. One [`Settings`] is shared by all connections that began under it; a reload gives the
 //! connections that come later another.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use smtp::server::{Service, TlsOffer};
 
-use crate::{GateSettings, Network};
+use crate::{GateSettings, Network, Verification};
 
 /// Connections of all services together.
 pub const CONNECTIONS_MAX: usize = 20_000;
@@ -81,6 +81,8 @@ pub struct Settings {
     pub connections_per_address: usize,
     /// What is asked of clients before they are listened to.
     pub gate: GateSettings,
+    /// How strangers' messages are verified; nothing when they are not.
+    pub verification: Option<Arc<Verification>>,
 }
 
 impl Settings {
@@ -100,6 +102,7 @@ impl Settings {
             expire: EXPIRE,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             gate: GateSettings::new(service),
+            verification: None,
         }
     }
 }

@@ -5,9 +5,10 @@
 //!
 //! | from | removed | added | otherwise |
 //! | --- | --- | --- | --- |
-//! | the world (mx) | Return-Path | Received; the empty line where missing | octet for octet |
-//! | our users (submission) | Return-Path, Bcc, Resent-Bcc | Received; From, Date, Message-ID and the empty line where missing | octet for octet |
+//! | the world (mx) | Return-Path, [forged](forged) | Received; the empty line where missing | octet for octet |
+//! | our users (submission) | Return-Path, Bcc, Resent-Bcc, [forged](forged) | Received; From, Date, Message-ID and the empty line where missing | octet for octet |
 
 pub(crate) mod fix_ups;
+mod forged;
 pub(crate) mod received;
 pub(crate) mod section;

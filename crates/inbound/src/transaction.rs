@@ -16,11 +16,12 @@ use crate::{
     admission::rights::Rights,
     expand::Expansion,
     filters::Screen,
-    intake::{Intake, Rules},
+    intake::{Intake, Rules, Taken},
     stamp::{
         fix_ups::Repairs,
         received::{self, Reception},
     },
+    vouch::{Voucher, Witness},
 };
 
 /// How long a second submission under the same key is known to be the first one.
@@ -34,6 +35,8 @@ pub(crate) struct Transaction {
     pub(crate) recipients: Expansion,
     /// As whom the sender may write; nothing when as anybody.
     rights: Option<Rights>,
+    /// Finds out who vouches for a stranger's message; nothing for everybody else.
+    voucher: Option<Box<Voucher>>,
     /// Begun at MAIL, so that a full disk is told before the content is sent; gone when the content is refused.
     draft: Option<Draft>,
     content: Option<Incoming>,
@@ -105,7 +108,14 @@ impl Failure {
 impl Transaction {
     /// MAIL was accepted.
     pub(crate) fn new(reverse_path: ReversePath, body: Body, rights: Option<Rights>, draft: Draft) -> Self {
-        Self { reverse_path, body, recipients: Expansion::default(), rights, draft: Some(draft), content: None }
+        Self { reverse_path, body, recipients: Expansion::default(), rights, voucher: None, draft: Some(draft), content: None }
+    }
+
+    /// The message is a stranger's: it is found out who vouches for it, once.
+    pub(crate) fn verify(&mut self, voucher: impl FnOnce(&ReversePath) -> Voucher) {
+        if self.voucher.is_none() {
+            self.voucher = Some(Box::new(voucher(&self.reverse_path)));
+        }
     }
 
     /// Content is about to come.
@@ -114,10 +124,11 @@ impl Transaction {
         let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs {
             author: author(),
             id,
-            hostname: treatment.hostname.to_owned(),
             now,
         });
-        let intake = Intake::new(Rules { repairs, rights: self.rights.take() });
+        let witness = self.voucher.as_ref().map(|_| Box::new(Witness::new(now)));
+        let hostname = treatment.hostname.to_owned();
+        let intake = Intake::new(Rules { repairs, rights: self.rights.take(), witness, hostname });
         self.content = Some(Incoming { id, intake, failed: None });
     }
 
@@ -132,6 +143,10 @@ impl Transaction {
         let octets = incoming.intake.take(piece);
         if incoming.intake.is_refused() {
             self.draft = None;
+            self.voucher = None;
+        }
+        if let (Some(voucher), Some(witness)) = (&mut self.voucher, incoming.intake.witness()) {
+            voucher.listen(witness);
         }
         if let Err(error) = append(&mut self.draft, &octets).await {
             incoming.failed = Some(error);
@@ -148,11 +163,11 @@ impl Transaction {
         chance: &net::Chance,
         now: Timestamp,
     ) -> Result<Accepted, Failure> {
-        let Self { reverse_path, body, recipients, mut draft, content, .. } = self;
+        let Self { reverse_path, body, recipients, voucher, mut draft, content, .. } = self;
         let Some(Incoming { id, intake, failed }) = content else {
             return Err(Failure::Refused(try_later()));
         };
-        let rest = intake.finish().map_err(Failure::Refused)?;
+        let Taken { rest, witness } = intake.finish().map_err(Failure::Refused)?;
         if let Some(error) = failed {
             return Err(Failure::Spool(error.into()));
         }
@@ -161,13 +176,19 @@ impl Transaction {
             return Err(Failure::Refused(try_later()));
         };
         let size = draft.size();
-        let prefix = received::field(&Reception {
+        let verified = match (voucher, witness) {
+            (Some(voucher), Some(witness)) => Box::pin(voucher.conclude(*witness)).await.map_err(Failure::Refused)?,
+            _ => Vec::new(),
+        };
+        let received = received::field(&Reception {
             origin: &origin,
             hostname: treatment.hostname,
             id,
             recipient: recipients.only(),
             now,
         });
+        // RFC 7208 §9.1, RFC 8601 §5: above our own Received.
+        let prefix = if verified.is_empty() { received } else { [verified, received].concat() };
         let deliveries = recipients.into_deliveries(chance, now);
         let count = deliveries.len();
         let message = NewMessage {

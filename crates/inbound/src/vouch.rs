@@ -32,6 +32,7 @@ use std::{
 use mail::{Reply, ReversePath};
 use policy::{arc, dkim, dmarc, iprev};
 
+pub use self::settings::{Action, Actions, DomainPattern, Exception, Verification};
 pub(crate) use self::witness::Witness;
 use self::{
     asking::{Memory, Pending, Source},
@@ -41,7 +42,6 @@ use self::{
     sender::{OfSpf, Sender},
     witness::{Inquiry, Testimony},
 };
-pub use self::settings::{Action, Actions, DomainPattern, Exception, Verification};
 use crate::{Office, service::Current};
 
 /// RFC 7208 §4.6.4: for all questions of SPF together.

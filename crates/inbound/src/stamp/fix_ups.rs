@@ -6,6 +6,8 @@ use mail::{
     header::{Ending, Field, Header},
 };
 
+use super::forged;
+
 /// Fields that only the sender may see (RFC 5322 §3.6.3), and the one that the last server writes (RFC 5321 §4.4).
 const REMOVED_ON_SUBMISSION: [&str; 3] = ["Bcc", "Resent-Bcc", RETURN_PATH];
 const RETURN_PATH: &str = "Return-Path";
@@ -17,21 +19,22 @@ pub(crate) struct Repairs {
     pub(crate) author: Option<Mailbox>,
     /// For Message-ID, together with the host name.
     pub(crate) id: MessageId,
-    /// Our name.
-    pub(crate) hostname: String,
     /// For Date.
     pub(crate) now: Timestamp,
 }
 
 /// The header section and body so far of a letter from one of our users, repaired. `gathered` begins with the section.
-pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs) -> Vec<u8> {
+pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs, hostname: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(gathered.len() + 256);
-    copy_without(gathered, header, |field| REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)), &mut out);
+    let removed = |field: &Field<'_>| {
+        REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || forged::is_forged(field, hostname)
+    };
+    copy_without(gathered, header, removed, &mut out);
     if !out.is_empty() && !out.ends_with(b"\n") {
         // BDAT can end a message in the middle of a line.
         out.extend_from_slice(b"\r\n");
     }
-    add_missing(header, repairs, &mut out);
+    add_missing(header, repairs, hostname, &mut out);
     if header.ending == Ending::NoField {
         // Typed by hand: the body begins without the empty line that would part it from the header.
         out.extend_from_slice(b"\r\n");
@@ -45,13 +48,14 @@ pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs) ->
 ///
 /// A body without the empty line before it gets one: else its first line, which may begin with a space, would go on the
 /// field above it, our own Received when there is no other.
-pub(crate) fn strip(gathered: &[u8], header: &Header<'_>) -> Option<Vec<u8>> {
+pub(crate) fn strip(gathered: &[u8], header: &Header<'_>, hostname: &str) -> Option<Vec<u8>> {
     let parted = header.ending != Ending::NoField;
-    if parted && header.first(RETURN_PATH).is_none() {
+    let removed = |field: &Field<'_>| field.is(RETURN_PATH) || forged::is_forged(field, hostname);
+    if parted && !header.fields.iter().any(removed) {
         return None;
     }
     let mut out = Vec::with_capacity(gathered.len() + 2);
-    copy_without(gathered, header, |field| field.is(RETURN_PATH), &mut out);
+    copy_without(gathered, header, removed, &mut out);
     if !parted {
         out.extend_from_slice(b"\r\n");
     }
@@ -69,7 +73,7 @@ fn copy_without(gathered: &[u8], header: &Header<'_>, removed: impl Fn(&Field<'_
     out.extend_from_slice(gathered.get(from..header.end).unwrap_or_default());
 }
 
-fn add_missing(header: &Header<'_>, repairs: &Repairs, out: &mut Vec<u8>) {
+fn add_missing(header: &Header<'_>, repairs: &Repairs, hostname: &str, out: &mut Vec<u8>) {
     if let Some(author) = repairs.author.as_ref().filter(|_| header.first("From").is_none()) {
         out.extend_from_slice(format!("From: {author}\r\n").as_bytes());
     }
@@ -77,7 +81,7 @@ fn add_missing(header: &Header<'_>, repairs: &Repairs, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("Date: {}\r\n", repairs.now.to_rfc5322()).as_bytes());
     }
     if header.first("Message-ID").is_none() {
-        out.extend_from_slice(format!("Message-ID: <{}@{}>\r\n", repairs.id, repairs.hostname).as_bytes());
+        out.extend_from_slice(format!("Message-ID: <{}@{hostname}>\r\n", repairs.id).as_bytes());
     }
 }
 
@@ -93,10 +97,9 @@ mod tests {
         let repairs = Repairs {
             author: Some("me@example.net".parse().unwrap()),
             id: MessageId::from_bytes([0; 16]),
-            hostname: "mx.example.net".into(),
             now: Timestamp::from_secs(0),
         };
-        let repaired = repair(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100), &repairs);
+        let repaired = repair(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100), &repairs, "mx.example.net");
         assert_eq!(String::from_utf8(repaired).unwrap().replace("\r\n", "\n"), expect);
     }
 
@@ -134,7 +137,7 @@ mod tests {
     #[test]
     fn mail_from_the_world_loses_return_path_and_gets_its_empty_line() {
         let strip = |letter: &str| {
-            let stripped = strip(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100));
+            let stripped = strip(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100), "mx.example.net");
             stripped.map(|octets| String::from_utf8(octets).unwrap())
         };
         assert_eq!(strip("A: b\r\nBcc: c\r\n\r\nReturn-Path: <d>\r\n"), None);

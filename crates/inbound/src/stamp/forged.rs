@@ -15,9 +15,7 @@ use policy::authres;
 /// Whether a field is a forgery of ours.
 pub(crate) fn is_forged(field: &Field<'_>, hostname: &str) -> bool {
     match field.name.first() {
-        Some(b'A' | b'a') if field.is("Authentication-Results") => {
-            authres::claims_to_be(field.value, hostname)
-        }
+        Some(b'A' | b'a') if field.is("Authentication-Results") => authres::claims_to_be(field.value, hostname),
         Some(b'R' | b'r') if field.is("Received-SPF") => {
             receiver(field.value).is_some_and(|receiver| is_us(&receiver, hostname))
         }

@@ -182,11 +182,7 @@ impl<T> Drop for Running<T> {
 
 impl<T: Send + 'static> Pending<T> {
     /// Goes as far as answers are at hand, and starts a task only for the rest.
-    pub(super) fn start(
-        tasks: &Tasks,
-        name: &'static str,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Self {
+    pub(super) fn start(tasks: &Tasks, name: &'static str, future: impl Future<Output = T> + Send + 'static) -> Self {
         let mut future = Box::pin(future);
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(known) => Self::Known(known),

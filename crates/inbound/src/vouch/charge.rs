@@ -92,7 +92,9 @@ mod tests {
         let Sentence::Refused(reply) = judge(vec![hostile.clone()]) else { panic!("refused") };
         let text = reply.text();
         assert!(text.len() == REASON_MAX && text.bytes().all(|octet| matches!(octet, b' '..=b'~')), "{text}");
-        let Sentence::Tagged(finding) = judge(vec![Charge { action: Action::Tag, ..hostile }]) else { panic!("tagged") };
+        let Sentence::Tagged(finding) = judge(vec![Charge { action: Action::Tag, ..hostile }]) else {
+            panic!("tagged")
+        };
         assert!(finding.starts_with("a??250 Ok?[31m?xxx"), "{finding}");
     }
 }

@@ -145,7 +145,8 @@ impl Findings<'_> {
     fn charge_of_dkim(&self, actions: &Actions) -> Option<Charge> {
         let report = &self.dkim;
         let first = report.verdicts.first().filter(|_| report.passed().next().is_none())?;
-        let (outcome, why) = (first.outcome().as_str(), first.reason.map(|reason| reason.to_string()).unwrap_or_default());
+        let (outcome, why) =
+            (first.outcome().as_str(), first.reason.map(|reason| reason.to_string()).unwrap_or_default());
         let domain = first.domain.as_ref().map_or("?", Name::as_str);
         Some(Charge {
             action: actions.dkim_fail,

@@ -57,13 +57,21 @@ impl Sender {
 
     /// The verdict with what its fields need.
     pub(super) fn describe(&self, verdict: spf::Verdict) -> OfSpf {
-        let field = spf::received_spf(&self.subject(), &verdict);
+        let field = format!("Received-SPF: {}\r\n", spf::received_spf(&self.subject(), &verdict));
         let spf::Verdict { outcome, identity, domain, explanation, problem, .. } = verdict;
         let given = match identity {
             spf::Identity::MailFrom => self.mail_from.clone(),
             spf::Identity::Helo => self.helo.clone(),
         };
-        OfSpf { outcome, identity, domain, explanation, problem: problem.map(|problem| problem.to_string()), given, field }
+        OfSpf {
+            outcome,
+            identity,
+            domain,
+            explanation,
+            problem: problem.map(|problem| problem.to_string()),
+            given,
+            field,
+        }
     }
 }
 

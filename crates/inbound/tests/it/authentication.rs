@@ -9,7 +9,7 @@ use crate::{
     world::{CHEAP, PASSWORD, World},
 };
 
-fn plain(authzid: &str, user: &str, password: &str) -> String {
+pub(crate) fn plain(authzid: &str, user: &str, password: &str) -> String {
     encode(format!("{authzid}\0{user}\0{password}").as_bytes())
 }
 

@@ -13,4 +13,5 @@ mod shutdown;
 mod slow;
 mod submission;
 mod submit;
+mod vouch;
 mod world;

@@ -111,6 +111,11 @@ impl Scene {
         content
     }
 
+    /// Whether a task of that name asks the DNS now.
+    fn asks(&self, task: &str) -> bool {
+        self.world.tasks.running().iter().any(|(name, _)| *name == task)
+    }
+
     /// Publishes a new key for a domain and gives what signs with it.
     fn signer(&self, selector: &str, domain: &str) -> Signer {
         let key = Arc::new(PrivateKey::generate_ed25519().unwrap());
@@ -120,7 +125,9 @@ impl Scene {
 }
 
 async fn send(client: &mut Client, sender: &str, letter: &[u8]) -> String {
-    client.run(&format!("C: MAIL FROM:<{sender}>\nS: 250\nC: RCPT TO:<anna@ours.example>\nS: 250\nC: DATA\nS: 354")).await;
+    client
+        .run(&format!("C: MAIL FROM:<{sender}>\nS: 250\nC: RCPT TO:<anna@ours.example>\nS: 250\nC: DATA\nS: 354"))
+        .await;
     client.say([letter, b".\r\n"].concat()).await;
     client.reply().await
 }

@@ -61,7 +61,8 @@ async fn letters_with_doubtful_authors_are_refused() {
         let reply = scene.send(SENDER, "gil@good.example", LETTER.replace(from, &bad).as_bytes()).await;
         assert!(reply.starts_with("550 5.7.1 ") && reply.contains(text), "{bad:?}: {reply}");
     }
-    let reply = scene.send(SENDER, "gil@good.example", LETTER.replace(from, "From: a\0@b.example\r\n").as_bytes()).await;
+    let reply =
+        scene.send(SENDER, "gil@good.example", LETTER.replace(from, "From: a\0@b.example\r\n").as_bytes()).await;
     assert!(reply.starts_with("550 5.6.0 "), "{reply}");
     assert_eq!(scene.world.kept().await, []);
 }
@@ -90,7 +91,11 @@ async fn letters_without_one_author_are_marked() {
         ("From: x@[192.0.2.1]\r\n", "the address in the From field has no domain name"),
     ] {
         let content = scene.deliver(SENDER, "gil@good.example", LETTER.replace(from, bad).as_bytes()).await;
-        assert!(results(&content).ends_with(&format!("; dmarc=permerror reason=\"{reason}\"")), "{}", results(&content));
+        assert!(
+            results(&content).ends_with(&format!("; dmarc=permerror reason=\"{reason}\"")),
+            "{}",
+            results(&content)
+        );
         assert_eq!(field(&content, "X-Posthouse-Suspect").unwrap(), format!("dmarc=permerror ({reason})"));
     }
 }
@@ -102,7 +107,9 @@ async fn hostile_names_in_signatures_lead_to_no_question() {
     let signature = |domain: &str, selector: &str| {
         format!("DKIM-Signature: v=1; a=rsa-sha256; d={domain}; s={selector}; h=from; bh=AAAA; b=AAAA\r\n{LETTER}")
     };
-    for (domain, selector) in [("a..b", "s"), ("\"x\"", "s"), ("good.example", "a/b c"), ("good.example", ".."), ("a b", "s")] {
+    for (domain, selector) in
+        [("a..b", "s"), ("\"x\"", "s"), ("good.example", "a/b c"), ("good.example", ".."), ("a b", "s")]
+    {
         let content = scene.deliver(SENDER, "gil@good.example", signature(domain, selector).as_bytes()).await;
         let results = results(&content);
         assert!(results.contains("; dkim=permerror ") || results.contains("; dkim=neutral "), "{results}");

@@ -26,7 +26,10 @@ async fn a_signature_vouches_where_spf_does_not() {
     let letter = signed(&scene.signer("s1", "good.example"), LETTER.as_bytes(), scene.world.clock.now());
     let content = scene.deliver(FORGER, "gil@good.example", &letter).await;
     let results = results(&content);
-    assert!(results.contains("; iprev=permerror policy.iprev=198.51.100.66; spf=fail smtp.mailfrom=gil@good.example"), "{results}");
+    assert!(
+        results.contains("; iprev=permerror policy.iprev=198.51.100.66; spf=fail smtp.mailfrom=gil@good.example"),
+        "{results}"
+    );
     assert!(results.contains("; dkim=pass (256-bit key) header.d=good.example header.i=@good.example header.s=s1 header.a=ed25519-sha256 header.b="), "{results}");
     assert!(results.ends_with("; dmarc=pass (p=reject of good.example) header.from=good.example"), "{results}");
     assert_eq!(field(&content, "X-Posthouse-Suspect").as_deref(), Some("spf=fail smtp.mailfrom=good.example"));
