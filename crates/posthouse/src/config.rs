@@ -13,6 +13,7 @@ mod reader;
 mod reference;
 mod route;
 mod value;
+mod verify;
 
 use std::{
     fs,
@@ -55,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) dns_servers: Vec<SocketAddr>,
     /// Bounds and deadlines.
     pub(crate) limits: Limits,
+    /// What is done about mail that nobody vouches for; nothing when that is not looked at.
+    pub(crate) verify: Option<inbound::Verification>,
     /// Who judges it before it is kept, in order.
     pub(crate) filters: Vec<inbound::FilterSettings>,
     /// Where mail goes, in order.

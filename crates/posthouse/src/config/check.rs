@@ -17,7 +17,7 @@ use super::{
     keys::{self, Section},
     listener,
     reader::{Placed, Reader},
-    route, value,
+    route, value, verify,
 };
 
 /// The bounds of sizes: a message, a reserve.
@@ -74,6 +74,7 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
         authorities,
         dns_servers: read_dns(&tables, complaints),
         limits: read_limits(&tables, complaints),
+        verify: verify::read(&tables, complaints),
         filters: filter::read(&tables, complaints),
         routes: route::read(&tables, complaints),
         delivery: read_delivery(&tables, complaints),
@@ -104,7 +105,7 @@ impl<'t> Tables<'t> {
     }
 
     /// The one table of a section, when it is there.
-    fn one(&self, section: &'static Section, complaints: &'t mut Vec<Complaint>) -> Option<Reader<'t>> {
+    pub(super) fn one(&self, section: &'static Section, complaints: &'t mut Vec<Complaint>) -> Option<Reader<'t>> {
         let value = self.document.get(section.name())?;
         match value.get_ref() {
             DeValue::Table(table) => Some(Reader::new(section, table, heading_span(value), complaints)),

@@ -110,6 +110,38 @@ keys! {
     /// How long a stopping server waits for the transactions in flight.
     SHUTDOWN = "shutdown_deadline", "a duration", "30s", r#""30s""#;
 
+    /// Whether mail of strangers on service mx is verified. Clients in `trusted_networks`, users who authenticate and
+    /// the sandbox never are.
+    VERIFY_ENABLED = "enabled", "true or false", "true", "true";
+    /// Whose ARC seals are believed: when one of these domains says that a message passed DMARC where it came in, a
+    /// failure here counts as the work of a list or a forwarder, and the message is accepted.
+    VERIFY_SEALERS = "trusted_sealers", "domains, *.domain", "none", r#"["lists.example.org"]"#;
+    /// Whose mail it is about: the domain of the address in From, or of the reverse-path when there is none.
+    VERIFY_DOMAINS = "domains", "domains, *.domain", "required", r#"["example.org", "*.example.org"]"#;
+    /// SPF `fail`: the domain says that this client may not send its mail (`-all`). Forwarded mail fails, too.
+    SPF_FAIL = "spf_fail", "accept, tag, quarantine, defer or reject", "tag; in [[verify_domain]] what [verify] says", r#""tag""#;
+    /// SPF `softfail`: the domain says that the client probably may not (`~all`).
+    SPF_SOFTFAIL = "spf_softfail", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// SPF `permerror`: what the domain publishes cannot be understood.
+    SPF_PERMERROR = "spf_permerror", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// SPF `temperror`: the DNS did not answer.
+    SPF_TEMPERROR = "spf_temperror", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// DKIM: the message has signatures, and none is right. Lists that change a message do this.
+    DKIM_FAIL = "dkim_fail", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// The client's address has no name that leads back to it.
+    IPREV_FAIL = "iprev_fail", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// DMARC `fail`, and the domain in From asks for nothing (`p=none`).
+    DMARC_NONE = "dmarc_none", "accept, tag, quarantine, defer or reject", "accept; in [[verify_domain]] what [verify] says", r#""accept""#;
+    /// DMARC `fail`, and the domain asks for quarantine.
+    DMARC_QUARANTINE = "dmarc_quarantine", "accept, tag, quarantine, defer or reject", "quarantine; in [[verify_domain]] what [verify] says", r#""quarantine""#;
+    /// DMARC `fail`, and the domain asks for rejection.
+    DMARC_REJECT = "dmarc_reject", "accept, tag, quarantine, defer or reject", "reject; in [[verify_domain]] what [verify] says", r#""reject""#;
+    /// DMARC `permerror`: From has no address with a domain, or addresses of several domains. A message with two From
+    /// fields, or one that cannot be read, is refused in any case.
+    DMARC_PERMERROR = "dmarc_permerror", "accept, tag, quarantine, defer or reject", "tag; in [[verify_domain]] what [verify] says", r#""tag""#;
+    /// DMARC `temperror`: nobody vouches for the domain in From so far, but the DNS did not answer every question.
+    DMARC_TEMPERROR = "dmarc_temperror", "accept, tag, quarantine, defer or reject", "defer; in [[verify_domain]] what [verify] says", r#""defer""#;
+
     /// What the filter is called in logs and metrics.
     FILTER_NAME = "name", "letters, digits, - and _", "required", r#""spam""#;
     /// What the filter speaks: `rspamd` is its HTTP protocol, `clamav` is clamd's INSTREAM, `http` is a program of your
@@ -235,6 +267,52 @@ pub(crate) const LIMITS: Section = Section {
     later: &[],
 };
 
+/// `[verify]`.
+pub(crate) const VERIFY: Section = Section {
+    heading: "[verify]",
+    about: "What is done about mail from strangers that nobody vouches for: SPF, DKIM, DMARC, ARC and the name of the \
+            client. `accept` takes it, `tag` takes it with a field X-Posthouse-Suspect, `quarantine` with \
+            X-Posthouse-Quarantine (a maildir has it in the folder Junk), `defer` says 451, `reject` 550. The gravest \
+            that applies is done. Every result stands in Authentication-Results.",
+    keys: &[
+        &VERIFY_ENABLED,
+        &SPF_FAIL,
+        &SPF_SOFTFAIL,
+        &SPF_PERMERROR,
+        &SPF_TEMPERROR,
+        &DKIM_FAIL,
+        &IPREV_FAIL,
+        &DMARC_NONE,
+        &DMARC_QUARANTINE,
+        &DMARC_REJECT,
+        &DMARC_PERMERROR,
+        &DMARC_TEMPERROR,
+        &VERIFY_SEALERS,
+    ],
+    later: &[],
+};
+
+/// `[[verify_domain]]`.
+pub(crate) const VERIFY_DOMAIN: Section = Section {
+    heading: "[[verify_domain]]",
+    about: "Other actions for the mail of some domains. The first table that fits counts.",
+    keys: &[
+        &VERIFY_DOMAINS,
+        &SPF_FAIL,
+        &SPF_SOFTFAIL,
+        &SPF_PERMERROR,
+        &SPF_TEMPERROR,
+        &DKIM_FAIL,
+        &IPREV_FAIL,
+        &DMARC_NONE,
+        &DMARC_QUARANTINE,
+        &DMARC_REJECT,
+        &DMARC_PERMERROR,
+        &DMARC_TEMPERROR,
+    ],
+    later: &[],
+};
+
 /// `[[filter]]`.
 pub(crate) const FILTER: Section = Section {
     heading: "[[filter]]",
@@ -299,4 +377,4 @@ pub(crate) const LOG: Section = Section {
 };
 
 /// Every table in the order of the manual.
-pub(crate) const SECTIONS: [&Section; 10] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];
+pub(crate) const SECTIONS: [&Section; 12] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &VERIFY, &VERIFY_DOMAIN, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];
