@@ -5,21 +5,29 @@
 //! - Verified credentials are believed for five minutes ([`cache`]).
 //! - A user that does not exist costs what a wrong password costs: the same number of hashes of the same size. SCRAM
 //!   gets a verifier invented from the name under a secret of this server, the same one each time.
+//! - Whoever guesses waits longer and longer ([`policy::sign_in`]), before anything is hashed. The owner of an account,
+//!   where it has signed in lately, does not wait for the guesses of others.
 //! - The name is data: it is parsed as a mailbox, and what is none belongs to nobody.
 
 mod cache;
 mod password;
 
 use std::{
+    net::IpAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use mail::{Mailbox, Reply};
 use net::{Chance, Clock, tasks::Tasks};
+use policy::{
+    client,
+    sign_in::{Pair, SignIn},
+};
 use smtp::sasl::{Secret, encode, scram};
 use store::{ScramVerifier, Store, User};
 use tokio::sync::Semaphore;
@@ -27,9 +35,12 @@ use zeroize::Zeroizing;
 
 use self::cache::{Cache, Ticket};
 pub use self::password::{Cost, HashError, hash_password};
+use crate::gate::words::spell;
 
 /// Clients that may wait for each processor that hashes: some five seconds' worth.
 const WAITING_PER_PROCESSOR: usize = 256;
+/// Whoever has to wait longer than this is not waited for: the connection is closed.
+const BAN: Duration = Duration::from_secs(60);
 /// Octets of the server's part of a SCRAM nonce, before base64.
 const NONCE: usize = 18;
 /// Octets of an invented salt: as many as a real one has.
@@ -42,6 +53,8 @@ pub(crate) enum Denied {
     Wrong,
     /// Too many wait already.
     Busy,
+    /// There were too many wrong passwords: not before so long.
+    TooSoon(Duration),
 }
 
 impl Denied {
@@ -52,6 +65,13 @@ impl Denied {
             Self::Busy => {
                 Reply::with(454, (4, 7, 0), "Too many are authenticating at the moment; try again in a minute")
             }
+            // RFC 4954 §6: a temporary failure, so that nobody's program asks for another password.
+            Self::TooSoon(wait) if wait < BAN => {
+                Reply::with(454, (4, 7, 0), format!("Too many wrong passwords; try again in {}", spell(wait)))
+            }
+            Self::TooSoon(wait) => {
+                Reply::with(421, (4, 7, 0), format!("Too many wrong passwords; come again in {}", spell(wait)))
+            }
         }
     }
 
@@ -60,6 +80,7 @@ impl Denied {
         match self {
             Self::Wrong => "wrong",
             Self::Busy => "busy",
+            Self::TooSoon(_) => "too_soon",
         }
     }
 }
@@ -76,6 +97,8 @@ pub(crate) struct Authenticator {
     cache_key: [u8; 32],
     /// Of this server for good: invents verifiers.
     invention_key: [u8; 32],
+    /// Who has tried what.
+    tries: Mutex<SignIn>,
     nobodys_hash: String,
     rounds: u32,
     /// Those who wait and those who hash.
@@ -105,11 +128,28 @@ impl Authenticator {
             cache_key: chance.bytes(),
             chance,
             invention_key,
+            tries: Mutex::default(),
             nobodys_hash: password::nobodys_hash(cost),
             rounds: cost.rounds,
             room: Semaphore::new(processors * (1 + WAITING_PER_PROCESSOR)),
             processors: Semaphore::new(processors),
             hashes: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether a client may try a password of that name now.
+    pub(crate) fn may_try(&self, client: IpAddr, name: &str) -> Result<(), Denied> {
+        let wait = self.tries().wait(pair(client, name), self.clock.now(), self.clock.instant());
+        wait.map_or(Ok(()), |wait| Err(Denied::TooSoon(wait)))
+    }
+
+    /// What came of a try.
+    pub(crate) fn tried(&self, client: IpAddr, name: &str, result: Result<(), Denied>) {
+        let (pair, today) = (pair(client, name), self.clock.now());
+        match result {
+            Ok(()) => self.tries().succeeded(pair, today),
+            Err(Denied::Wrong) => self.tries().failed(pair, today, self.clock.instant()),
+            Err(Denied::Busy | Denied::TooSoon(_)) => {}
         }
     }
 
@@ -186,7 +226,17 @@ impl Authenticator {
         self.cache().remember(ticket, self.clock.instant());
     }
 
+    fn tries(&self) -> std::sync::MutexGuard<'_, SignIn> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A client and the name it typed, of which a digest is kept, so that its length is bounded.
+fn pair(client: IpAddr, name: &str) -> Pair {
+    let digest = scram::hash(name.to_ascii_lowercase().as_bytes());
+    Pair { client: client::client(client), account: digest.first_chunk().copied().unwrap_or_default() }
 }

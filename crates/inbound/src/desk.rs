@@ -20,8 +20,8 @@ use crate::{
         words,
     },
     service::Current,
-    vouch::{Client, Voucher},
     transaction::{Accepted, Failure, Transaction, Treatment, try_later},
+    vouch::{Client, Voucher},
 };
 
 /// Octets of hostile text in a log line.
@@ -64,13 +64,19 @@ impl Desk {
             // Boxed, as the password is: an idle connection carries no room for what it does once in a while.
             Ask::Commit { .. } => Box::pin(self.commit(session)).await,
             Ask::Password { authcid, password, .. } => {
-                let verified = Box::pin(self.office.auth.password(&authcid, &password)).await;
+                let verified = match self.may_try(&authcid) {
+                    Ok(()) => Box::pin(self.office.auth.password(&authcid, &password)).await,
+                    Err(denied) => Err(denied),
+                };
                 self.authenticated(&authcid, verified)
             }
-            Ask::ScramStart { authcid } => {
-                let (verifier, nonce) = self.office.auth.scram_start(&authcid);
-                Answer::Scram { verifier, nonce }
-            }
+            Ask::ScramStart { authcid } => match self.may_try(&authcid) {
+                Ok(()) => {
+                    let (verifier, nonce) = self.office.auth.scram_start(&authcid);
+                    Answer::Scram { verifier, nonce }
+                }
+                Err(denied) => self.authenticated(&authcid, Err(denied)),
+            },
             Ask::ScramDone { authcid, proof } => {
                 let verified = match proof {
                     Proof::Right => self.office.auth.scram_user(&authcid),
@@ -198,7 +204,8 @@ impl Desk {
         let settings = &self.service.settings;
         let directory = self.office.store.directory();
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
-        let mailboxes = recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?;
+        let mailboxes =
+            recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?;
         match &mut self.transaction {
             Some(transaction) => transaction.recipients.add(&recipient, mailboxes),
             // The session asks for recipients only after MAIL was accepted.
@@ -211,7 +218,8 @@ impl Desk {
         if !self.is_watched() {
             return;
         }
-        let (Some(verification), Some(transaction)) = (&self.service.settings.verification, &mut self.transaction) else {
+        let (Some(verification), Some(transaction)) = (&self.service.settings.verification, &mut self.transaction)
+        else {
             return;
         };
         transaction.verify(|reverse_path| {
@@ -304,7 +312,13 @@ impl Desk {
         );
     }
 
+    /// Whether the client may try a password of that name.
+    fn may_try(&self, name: &str) -> Result<(), Denied> {
+        self.office.auth.may_try(self.peer.ip(), name)
+    }
+
     fn authenticated(&mut self, name: &str, verified: Result<Mailbox, Denied>) -> Answer {
+        self.office.auth.tried(self.peer.ip(), name, verified.as_ref().map(|_| ()).map_err(|denied| *denied));
         match verified {
             Ok(user) => {
                 self.service.meters.authenticated("ok");

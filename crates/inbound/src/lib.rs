@@ -42,8 +42,8 @@ mod vouch;
 
 pub use auth::{Cost, HashError, hash_password};
 pub use filters::{
-    Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings, Filters, Hook,
-    OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
+    Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings,
+    Filters, Hook, OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
 };
 pub use gate::{GateSettings, Load};
 pub use network::{Network, NetworkError};

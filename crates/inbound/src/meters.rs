@@ -114,6 +114,6 @@ fn describe() {
     );
     describe_counter!("posthouse_inbound_refused_total", "Commands and messages refused, by stage and reply code");
     describe_counter!("posthouse_inbound_verified_total", "Results of SPF, DKIM, DMARC, ARC and iprev");
-    describe_counter!("posthouse_inbound_auth_total", "Ends of AUTH, by result: ok, wrong, busy");
+    describe_counter!("posthouse_inbound_auth_total", "Ends of AUTH, by result: ok, wrong, busy, too_soon");
     describe_counter!("posthouse_inbound_tls_handshakes_total", "TLS handshakes, by result: ok, failed");
 }

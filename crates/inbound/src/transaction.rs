@@ -108,7 +108,15 @@ impl Failure {
 impl Transaction {
     /// MAIL was accepted.
     pub(crate) fn new(reverse_path: ReversePath, body: Body, rights: Option<Rights>, draft: Draft) -> Self {
-        Self { reverse_path, body, recipients: Expansion::default(), rights, voucher: None, draft: Some(draft), content: None }
+        Self {
+            reverse_path,
+            body,
+            recipients: Expansion::default(),
+            rights,
+            voucher: None,
+            draft: Some(draft),
+            content: None,
+        }
     }
 
     /// The message is a stranger's: it is found out who vouches for it, once.
@@ -121,11 +129,7 @@ impl Transaction {
     /// Content is about to come.
     pub(crate) fn begin(&mut self, treatment: Treatment<'_>, id: MessageId, now: Timestamp) {
         let author = || self.reverse_path.mailbox().or(self.rights.as_ref().map(Rights::user)).cloned();
-        let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs {
-            author: author(),
-            id,
-            now,
-        });
+        let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs { author: author(), id, now });
         let witness = self.voucher.as_ref().map(|_| Box::new(Witness::new(now)));
         let hostname = treatment.hostname.to_owned();
         let intake = Intake::new(Rules { repairs, rights: self.rights.take(), witness, hostname });

@@ -5,8 +5,9 @@
 //!  wait:      none  │  first   2×first 4×first … longest
 //! ```
 //!
-//! A try counts when it begins, so that a thousand at once are no way around it; a good one is given back. Half of what
-//! was counted is forgotten in each `half_life`.
+//! What counts is a wrong try, when it is known to be wrong: a program that signs in a hundred times at once, rightly, is
+//! no guesser. Who tries a hundred at once and wrongly has had those, and waits the longer. Half of what was counted is
+//! forgotten in each `half_life` after the wait is over.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ pub struct Schedule {
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// In how long half of the tries are forgotten.
+    /// In how long half of the tries are forgotten, once it need not wait.
     pub half_life: Duration,
 }
 
@@ -32,11 +33,8 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A try. An error while it has to wait, with how long still; such a try is not counted.
-    pub fn begin(&mut self, schedule: &Schedule, now: Instant) -> Result<(), Duration> {
-        if let Some(wait) = self.wait(now) {
-            return Err(wait);
-        }
+    /// A try was wrong.
+    pub fn failed(&mut self, schedule: &Schedule, now: Instant) {
         self.forget(schedule, now);
         self.tries = self.tries.saturating_add(1);
         self.latest = Some(now);
@@ -44,13 +42,6 @@ impl Backoff {
             let factor = 1_u32.checked_shl(doublings).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
             now + schedule.first.saturating_mul(factor).min(schedule.longest)
         });
-        Ok(())
-    }
-
-    /// The try was a good one: it is not counted, and the next one need not wait for it.
-    pub fn succeeded(&mut self) {
-        self.tries = self.tries.saturating_sub(1);
-        self.until = None;
     }
 
     /// How long it has to wait; nothing when it need not.
@@ -65,7 +56,8 @@ impl Backoff {
 
     fn forget(&mut self, schedule: &Schedule, now: Instant) {
         let Some(latest) = self.latest else { return };
-        let quiet = now.saturating_duration_since(latest).as_nanos();
+        let quiet_from = self.until.map_or(latest, |until| until.max(latest));
+        let quiet = now.saturating_duration_since(quiet_from).as_nanos();
         let halves = quiet.checked_div(schedule.half_life.as_nanos()).unwrap_or(0);
         self.tries = u32::try_from(halves).ok().and_then(|halves| self.tries.checked_shr(halves)).unwrap_or(0);
     }
@@ -82,35 +74,48 @@ mod tests {
     const SCHEDULE: Schedule =
         Schedule { free: 3, first: SECOND, longest: Duration::from_secs(60), half_life: Duration::from_secs(600) };
 
-    #[test]
-    fn each_wait_is_twice_the_one_before() {
-        let (mut backoff, mut now) = (Backoff::default(), start());
-        for _ in 0..3 {
-            assert_eq!(backoff.begin(&SCHEDULE, now), Ok(()));
-        }
-        assert_eq!(backoff.begin(&SCHEDULE, now), Ok(()));
-        for expect in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let wait = backoff.begin(&SCHEDULE, now).unwrap_err();
-            assert_eq!(wait, expect * SECOND);
-            now += wait;
-            assert_eq!(backoff.begin(&SCHEDULE, now), Ok(()));
+    /// A wrong try, when it may be made.
+    fn guess(backoff: &mut Backoff, now: Instant) -> Result<(), Duration> {
+        match backoff.wait(now) {
+            Some(wait) => Err(wait),
+            None => {
+                backoff.failed(&SCHEDULE, now);
+                Ok(())
+            }
         }
     }
 
     #[test]
-    fn what_went_well_is_not_counted_and_the_rest_is_forgotten() {
-        let (mut backoff, now) = (Backoff::default(), start());
-        for _ in 0..100 {
-            assert_eq!(backoff.begin(&SCHEDULE, now), Ok(()));
-            backoff.succeeded();
+    fn each_wait_is_twice_the_one_before() {
+        let (mut backoff, mut now) = (Backoff::default(), start());
+        for _ in 0..3 {
+            assert_eq!(guess(&mut backoff, now), Ok(()));
         }
-        assert_eq!(backoff.tries(), 0);
-        (0..4).for_each(|_| backoff.begin(&SCHEDULE, now).unwrap());
-        let later = now + 2 * SCHEDULE.half_life;
-        assert_eq!(backoff.begin(&SCHEDULE, later), Ok(()));
+        assert_eq!(guess(&mut backoff, now), Ok(()));
+        for expect in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let wait = guess(&mut backoff, now).unwrap_err();
+            assert_eq!(wait, expect * SECOND);
+            now += wait;
+            assert_eq!(guess(&mut backoff, now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn half_is_forgotten_again_and_again() {
+        let (mut backoff, now) = (Backoff::default(), start());
+        (0..4).for_each(|_| guess(&mut backoff, now).unwrap());
+        let later = now + SECOND + 2 * SCHEDULE.half_life;
+        assert_eq!(guess(&mut backoff, later), Ok(()));
         assert_eq!(backoff.tries(), 2);
-        assert_eq!(backoff.begin(&SCHEDULE, later + 100 * SCHEDULE.half_life), Ok(()));
+        assert_eq!(guess(&mut backoff, later + 100 * SCHEDULE.half_life), Ok(()));
         assert_eq!(backoff.tries(), 1);
+    }
+
+    #[test]
+    fn many_at_once_wait_the_longer() {
+        let (mut backoff, now) = (Backoff::default(), start());
+        (0..100).for_each(|_| backoff.failed(&SCHEDULE, now));
+        assert_eq!(backoff.wait(now), Some(SCHEDULE.longest));
     }
 
     proptest! {
@@ -121,7 +126,7 @@ mod tests {
             let (mut now, mut tries) = (begin, 0_u64);
             for wait in waits {
                 now += Duration::from_millis(wait);
-                tries += u64::from(backoff.begin(&SCHEDULE, now).is_ok());
+                tries += u64::from(guess(&mut backoff, now).is_ok());
             }
             let seconds = (now - begin).as_secs();
             // 1 + 2 + 4 … seconds for the first waits, then one a minute.

@@ -1,7 +1,7 @@
 //! AUTH against the store: who gets in, and what it costs.
 
 use inbound::{Settings, Tls, hash_password};
-use net::Chance;
+use net::{Chance, Connector as _};
 use smtp::sasl::encode;
 
 use crate::{
@@ -175,22 +175,31 @@ async fn a_verified_password_is_believed_until_the_user_changes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_at_once_are_told_so() {
     let world = World::new().await;
-    // Hashes that take a while, so that the queue fills.
+    // Hashes that take a while, so that the queue fills. A guesser would wait for other reasons: so each client comes from
+    // elsewhere, and each name is tried a few times only.
+    const NAMES: usize = 60;
     let slow = inbound::Cost { memory: 64 * 1024, passes: 3, rounds: 4096 };
     let verifiers = hash_password(PASSWORD, slow, &Chance::seeded(3)).unwrap();
-    world.store.user_password(&"anna@ours.example".parse().unwrap(), &verifiers).await.unwrap();
-    let (_, address) = world.serve(world.submission());
+    for number in 0..NAMES {
+        world.store.user_add(&format!("u{number}@ours.example").parse().unwrap(), &verifiers).await.unwrap();
+    }
+    let (internet, address) = (net::sim::Internet::new(), "192.0.2.25:587".parse().unwrap());
+    world.inbound.serve(internet.listen(address).unwrap(), &inbound::Service::new(world.submission()));
     let room = 257 * std::thread::available_parallelism().unwrap().get();
     let mut clients = Vec::new();
-    for _ in 0..room + 20 {
-        let mut client = Client::connect(address).await;
+    for number in 0..room + 20 {
+        let from =
+            std::net::IpAddr::from([10, u8::try_from(number / 250).unwrap(), u8::try_from(number % 250).unwrap(), 1]);
+        let deadline = world.clock.instant() + crate::world::PATIENCE;
+        let mut client = Client::over(internet.connect(address, Some(from), deadline).await.unwrap());
         client.run("S: 220\nC: EHLO x\nS: 250").await;
-        client.say(format!("AUTH PLAIN {}\r\n", plain("", "anna@ours.example", "wrong"))).await;
+        let user = format!("u{}@ours.example", number % NAMES);
+        client.say(format!("AUTH PLAIN {}\r\n", plain("", &user, "wrong"))).await;
         clients.push(client);
     }
     // The last to come find no room; nobody waits for the first.
     let mut last = clients.pop().unwrap();
-    assert!(last.reply().await.starts_with("454 4.7.0"));
+    assert!(last.reply().await.starts_with("454 4.7.0 Too many are authenticating"));
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Filters that judge mail before it is kept: what they are shown, what is done as they say, and that one that hangs, lies
 //! or dies costs neither mail nor a session (G7).
 
-mod fake;
 mod failing;
+mod fake;
 
 use std::sync::Arc;
 
@@ -75,7 +75,10 @@ fn has_line(text: &str, line: &str) -> bool {
 #[tokio::test]
 async fn rspamd_is_shown_the_message_as_it_is_kept_and_told_the_rest() {
     let (world, internet) = (World::new().await, Internet::new());
-    let fake = rspamd(&internet, r#"{"action": "no action", "score": 1, "required_score": 15, "symbols": {"R": {"score": 1}}}"#);
+    let fake = rspamd(
+        &internet,
+        r#"{"action": "no action", "score": 1, "required_score": 15, "symbols": {"R": {"score": 1}}}"#,
+    );
     world.filter(&internet, [fake.settings("spam")]);
     let reply = world.bring(LETTER).await;
     assert!(reply.starts_with("250 2.0.0"), "{reply}");
@@ -152,7 +155,8 @@ async fn what_rspamd_decides_is_done() {
 #[tokio::test]
 async fn a_subject_is_replaced_and_fields_are_removed() {
     let (world, internet) = (World::new().await, Internet::new());
-    let answer = r#"{"action": "rewrite subject", "subject": "[spam] Hi", "milter": {"remove_headers": {"x-note": 0}}}"#;
+    let answer =
+        r#"{"action": "rewrite subject", "subject": "[spam] Hi", "milter": {"remove_headers": {"x-note": 0}}}"#;
     world.filter(&internet, [rspamd(&internet, answer).settings("spam")]);
     assert!(world.bring(LETTER).await.starts_with("250"));
     let kept = world.only().await;
@@ -235,7 +239,8 @@ async fn a_filter_is_found_by_its_name() {
 #[tokio::test]
 async fn a_hook_is_asked_in_json() {
     let (world, internet) = (World::new().await, Internet::new());
-    let answer = r#"{"action": "accept", "add_headers": [{"name": "X-Seen", "value": "да"}], "remove_headers": ["x-note"]}"#;
+    let answer =
+        r#"{"action": "accept", "add_headers": [{"name": "X-Seen", "value": "да"}], "remove_headers": ["x-note"]}"#;
     let fake = hook(&internet, answer);
     world.filter(&internet, [fake.settings("own")]);
     assert!(world.bring(LETTER).await.starts_with("250"));
@@ -253,7 +258,10 @@ async fn a_hook_is_asked_in_json() {
     let names: Vec<_> = question["headers"].as_array().unwrap().iter().map(|field| &field["name"]).collect();
     assert!(names.windows(2).any(|pair| pair == ["Received", "From"]), "{names:?}");
     let content = content(&question);
-    assert!(content.ends_with(LETTER) && content.starts_with(kept.content.split_once("X-Seen").unwrap().0), "{content}");
+    assert!(
+        content.ends_with(LETTER) && content.starts_with(kept.content.split_once("X-Seen").unwrap().0),
+        "{content}"
+    );
     assert!(kept.content.contains("X-Seen: =?utf-8?B?0LTQsA==?=\r\nFrom:") && !kept.content.contains("X-Note"));
 }
 
@@ -298,7 +306,9 @@ async fn large_messages_are_streamed_and_rewritten() {
     world.filter(&internet, [virus.settings("virus"), own.settings("own"), spam.settings("spam")]);
     assert!(world.bring(&letter).await.starts_with("250"));
     let kept = world.only().await;
-    assert!(kept.content.ends_with(&format!("\r\nFrom: a@far.example\r\n\r\n{body}")) && !kept.content.contains("X-Note"));
+    assert!(
+        kept.content.ends_with(&format!("\r\nFrom: a@far.example\r\n\r\n{body}")) && !kept.content.contains("X-Note")
+    );
     let seen = virus.only();
     assert!(seen.ends_with(&letter) && seen.starts_with("Received: "));
     assert_eq!(content(&question(&own)), seen);

@@ -3,6 +3,7 @@
 mod limits;
 mod manners;
 mod proxy;
+mod sign_in;
 
 use std::net::{IpAddr, SocketAddr};
 
