@@ -21,6 +21,8 @@ PROOFS = {
     "opendkim": "opendkim",
     "python3-dkim": "/usr/lib/python3/dist-packages/dkim/__init__.py",
     "python3-nacl": "/usr/lib/python3/dist-packages/nacl/__init__.py",
+    "rspamd": "rspamd",
+    "clamav-daemon": "clamd",
     "libsasl2-modules": "/usr/lib/*-linux-gnu/sasl2/libplain.so",
 }
 # Debian asks this program whether a freshly installed service may be started; 101 is no.
