@@ -36,6 +36,10 @@ use std::{
 use net::{Clock, Dialer};
 use tokio::sync::Semaphore;
 
+pub use self::settings::{
+    Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings, Hook,
+    OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
+};
 use self::{
     facts::Facts,
     letter::Letter,
@@ -43,10 +47,6 @@ use self::{
     opinion::{Opinion, Trouble},
 };
 pub(crate) use self::{screen::Screen, settings::Direction};
-pub use self::settings::{
-    Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings, Hook,
-    OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
-};
 
 /// The filters of a server, in their order. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ use crate::{
     admission::rights::Rights,
     lengths::{self, LineMeter, Lines},
     loops,
+    sign::Hand,
     stamp::{
         fix_ups::{self, Repairs},
         section::{FIELDS_MAX, Progress, Section},
@@ -34,6 +35,8 @@ pub(crate) struct Rules {
     pub(crate) rights: Option<Rights>,
     /// Who listens to find out who vouches for it; nobody when that is not asked.
     pub(crate) witness: Option<Box<Witness>>,
+    /// Who signs it; nobody when it is not from one of ours.
+    pub(crate) hand: Option<Box<Hand>>,
     /// Our name: who else signs with it in the header is a forger.
     pub(crate) hostname: String,
 }
@@ -45,6 +48,8 @@ pub(crate) struct Taken {
     pub(crate) rest: Vec<u8>,
     /// Who has listened.
     pub(crate) witness: Option<Box<Witness>>,
+    /// Who signs.
+    pub(crate) hand: Option<Box<Hand>>,
 }
 
 /// The machine.
@@ -85,6 +90,9 @@ impl Intake {
                 if let Some(witness) = &mut self.rules.witness {
                     witness.body(&piece);
                 }
+                if let Some(hand) = &mut self.rules.hand {
+                    hand.body(&piece);
+                }
                 piece
             }
             State::Refused(_) => Vec::new(),
@@ -107,7 +115,7 @@ impl Intake {
         };
         match self.state {
             State::Refused(reply) => Err(reply),
-            State::Header(_) | State::Body => Ok(Taken { rest, witness: self.rules.witness }),
+            State::Header(_) | State::Body => Ok(Taken { rest, witness: self.rules.witness, hand: self.rules.hand }),
         }
     }
 
@@ -147,7 +155,11 @@ impl Intake {
             Some(repairs) => Some(fix_ups::repair(&gathered, &header, repairs, hostname)),
             None => fix_ups::strip(&gathered, &header, hostname),
         };
-        Ok(changed.unwrap_or(gathered))
+        let kept = changed.unwrap_or(gathered);
+        if let Some(hand) = &mut self.rules.hand {
+            hand.begin(&kept);
+        }
+        Ok(kept)
     }
 
     fn refuse(&mut self, reply: Reply) -> Vec<u8> {
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn world() -> Rules {
-        Rules { repairs: None, rights: None, witness: None, hostname: "mx.example.net".into() }
+        Rules { repairs: None, rights: None, witness: None, hand: None, hostname: "mx.example.net".into() }
     }
 
     fn user(directory: &Directory) -> Rules {
@@ -173,7 +185,7 @@ mod tests {
         let repairs =
             Repairs { author: Some(user.clone()), id: MessageId::from_bytes([0; 16]), now: Timestamp::from_secs(0) };
         let rights = Some(Rights::new(user, directory.clone()));
-        Rules { repairs: Some(repairs), rights, witness: None, hostname: "mx.example.net".into() }
+        Rules { repairs: Some(repairs), rights, witness: None, hand: None, hostname: "mx.example.net".into() }
     }
 
     fn run(rules: Rules, content: &[u8], size: usize) -> Result<Vec<u8>, String> {

@@ -33,6 +33,7 @@ mod network;
 mod office;
 mod service;
 mod settings;
+mod sign;
 mod stamp;
 mod submit;
 #[cfg(test)]
@@ -53,4 +54,5 @@ pub use service::Service;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, EXPIRE, FixUps, Recipients, Settings, SubmitSettings, Tls,
 };
+pub use sign::Signers;
 pub use vouch::{Action, Actions, DomainPattern, Exception, Verification};

@@ -1,6 +1,6 @@
 //! The whole of it: what the services share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use net::{Chance, Clock, Listener, Resolver, tasks::Tasks};
 use spool::Spool;
@@ -13,6 +13,7 @@ use crate::{
     filters::{Filters, Slot},
     gate::{Gate, Load},
     settings::SubmitSettings,
+    sign::Signers,
 };
 
 /// What the engine is made of.
@@ -57,6 +58,7 @@ pub(crate) struct Office {
     pub(crate) auth: Authenticator,
     pub(crate) gate: Gate,
     pub(crate) filters: Slot,
+    signers: OnceLock<Arc<dyn Signers>>,
     pub(crate) submit: SubmitSettings,
 }
 
@@ -66,14 +68,33 @@ impl Inbound {
         let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit } = parts;
         let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
         let gate = Gate::new();
-        let filters = Slot::default();
-        Self { office: Arc::new(Office { spool, store, resolver, clock, chance, tasks, auth, gate, filters, submit }) }
+        let (filters, signers) = (Slot::default(), OnceLock::new());
+        Self {
+            office: Arc::new(Office {
+                spool,
+                store,
+                resolver,
+                clock,
+                chance,
+                tasks,
+                auth,
+                gate,
+                filters,
+                signers,
+                submit,
+            }),
+        }
     }
 
     /// Serves a listener until the tasks shut down. Then it accepts no more, connections finish their transactions, and
     /// `tasks.wait` waits for them. A service may have several listeners.
     pub fn serve(&self, listener: Listener, service: &Service) {
         self.office.tasks.spawn_vital("listener", accept(Arc::clone(&self.office), service.clone(), listener));
+    }
+
+    /// Has what our users send signed by these, from the next message on. Those that were set first stay.
+    pub fn set_signers(&self, signers: Arc<dyn Signers>) {
+        self.office.signers.get_or_init(|| signers);
     }
 
     /// Has these filters judge every message from the next one on.
@@ -89,5 +110,12 @@ impl Inbound {
     /// Password hashes computed since the start: the costly part of AUTH.
     pub fn password_hashes(&self) -> u64 {
         self.office.auth.hashes()
+    }
+}
+
+impl Office {
+    /// Who signs, if anybody does.
+    pub(crate) fn signers(&self) -> Option<&Arc<dyn Signers>> {
+        self.signers.get()
     }
 }

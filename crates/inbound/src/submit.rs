@@ -42,6 +42,7 @@ impl Submit for Inbound {
             fix_ups: FixUps::On,
             expire: office.submit.expire,
             screen: screen.as_ref(),
+            signers: office.signers(),
         };
         transaction.begin(treatment, MessageId::new(now, office.chance.bytes()), now);
         for piece in content.chunks(PIECE) {

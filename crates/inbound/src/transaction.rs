@@ -5,7 +5,7 @@
 //!    ╰─────────────── RSET, error, too large, lost connection: dropped, the draft rolls back
 //! ```
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mail::{Body, Envelope, MessageId, Origin, Reply, ReversePath, Timestamp};
@@ -17,6 +17,7 @@ use crate::{
     expand::Expansion,
     filters::Screen,
     intake::{Intake, Rules, Taken},
+    sign::{Hand, Signers},
     stamp::{
         fix_ups::Repairs,
         received::{self, Reception},
@@ -61,6 +62,8 @@ pub(crate) struct Treatment<'a> {
     pub(crate) expire: Duration,
     /// Who judges it before it is kept.
     pub(crate) screen: Option<&'a Screen>,
+    /// Who has the keys to sign it; nobody for a stranger's.
+    pub(crate) signers: Option<&'a Arc<dyn Signers>>,
 }
 
 /// A message that is durable.
@@ -131,8 +134,9 @@ impl Transaction {
         let author = || self.reverse_path.mailbox().or(self.rights.as_ref().map(Rights::user)).cloned();
         let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs { author: author(), id, now });
         let witness = self.voucher.as_ref().map(|_| Box::new(Witness::new(now)));
+        let hand = treatment.signers.map(|signers| Box::new(Hand::new(Arc::clone(signers), now)));
         let hostname = treatment.hostname.to_owned();
-        let intake = Intake::new(Rules { repairs, rights: self.rights.take(), witness, hostname });
+        let intake = Intake::new(Rules { repairs, rights: self.rights.take(), witness, hand, hostname });
         self.content = Some(Incoming { id, intake, failed: None });
     }
 
@@ -171,7 +175,7 @@ impl Transaction {
         let Some(Incoming { id, intake, failed }) = content else {
             return Err(Failure::Refused(try_later()));
         };
-        let Taken { rest, witness } = intake.finish().map_err(Failure::Refused)?;
+        let Taken { rest, witness, hand } = intake.finish().map_err(Failure::Refused)?;
         if let Some(error) = failed {
             return Err(Failure::Spool(error.into()));
         }
@@ -204,10 +208,18 @@ impl Transaction {
             not_before: None,
             expires: now + treatment.expire,
         };
-        let (draft, message) = match treatment.screen {
+        let (draft, mut message) = match treatment.screen {
             Some(screen) => Box::pin(screen.pass(spool, draft, message)).await?,
             None => (draft, message),
         };
+        if let Some(mut hand) = hand {
+            if treatment.screen.is_some() {
+                // A filter may have made another message of it.
+                let reader = draft.reader().map_err(|error| Failure::Spool(error.into()))?;
+                Box::pin(hand.read(&message.prefix, reader)).await.map_err(|error| Failure::Spool(error.into()))?;
+            }
+            message.prefix = [hand.finish().as_bytes(), &message.prefix].concat().into();
+        }
         let committed = spool.commit(draft, message, now).await.map_err(Failure::Spool)?;
         let id = if let Committed::Already(first) = committed { first } else { id };
         Ok(Accepted { id, committed, size, deliveries: count })

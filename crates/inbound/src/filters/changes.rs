@@ -263,7 +263,9 @@ mod tests {
         check("", Some("X-Test: \r\n"));
         check("a\r\n\tb\n c\r\n", Some("X-Test: a\r\n\tb\r\n\tc\r\n"));
         check("ж", Some("X-Test: =?utf-8?B?0LY=?=\r\n"));
-        for injection in ["a\r\nB: c", "a\nB: c", "a\rB: c", "a\0b", "a\r\n \r\nb", "a\r\n\r\nbody", "\u{85}x", "a\r\n \r\n b"] {
+        for injection in
+            ["a\r\nB: c", "a\nB: c", "a\rB: c", "a\0b", "a\r\n \r\nb", "a\r\n\r\nbody", "\u{85}x", "a\r\n \r\n b"]
+        {
             check(injection, None);
         }
     }

@@ -59,5 +59,9 @@ fn describe() {
         "Messages that a filter was asked about, by verdict: accept, quarantine, hold, reject, tempfail; too_large, failed"
     );
     describe_gauge!("posthouse_filter_open", "Messages that a filter has now");
-    describe_histogram!("posthouse_filter_seconds", Unit::Seconds, "From the question to a filter to its answer or failure");
+    describe_histogram!(
+        "posthouse_filter_seconds",
+        Unit::Seconds,
+        "From the question to a filter to its answer or failure"
+    );
 }

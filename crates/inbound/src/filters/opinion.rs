@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn a_hostile_text_is_one_bounded_line() {
-        assert_eq!(clean("  no\r\n250 ok\tthere \u{202e}é\u{1b}[1m "), "no 250 ok there ?? ?[1m".replace("?? ?", "???"));
+        assert_eq!(
+            clean("  no\r\n250 ok\tthere \u{202e}é\u{1b}[1m "),
+            "no 250 ok there ?? ?[1m".replace("?? ?", "???")
+        );
         assert_eq!(clean(&"x".repeat(1000)).len(), TEXT_MAX);
         assert_eq!(clean(&"x ".repeat(1000)).len(), TEXT_MAX);
         assert_eq!(clean("\r\n"), "");

@@ -10,6 +10,7 @@ mod gate;
 mod log;
 mod recipients;
 mod shutdown;
+mod signing;
 mod slow;
 mod submission;
 mod submit;

@@ -150,7 +150,8 @@ impl Answer {
     /// `NAME(score), …`, the weightiest first.
     fn symbols(&self) -> String {
         let sound = |name: &str| {
-            name.len() <= SYMBOL_NAME_MAX && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            name.len() <= SYMBOL_NAME_MAX
+                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         let mut symbols: Vec<_> = self.symbols.iter().filter(|(name, _)| sound(name)).collect();
         symbols.sort_by(|(one, a), (other, b)| b.score.abs().total_cmp(&a.score.abs()).then_with(|| one.cmp(other)));
@@ -232,10 +233,7 @@ mod tests {
         check(r#"{"action": "add header"}"#, "accept X-Spam: Yes|");
         check(r#"{"action": "rewrite subject", "subject": "[spam] Hi"}"#, "accept X-Spam: Yes|Subject: [spam] Hi|");
         check(r#"{"action": "rewrite subject"}"#, "accept X-Spam: Yes|Subject: *** SPAM *** Hi|");
-        check(
-            r#"{"action": "soft reject", "messages": {"smtp_message": "Try\r\nlater"}}"#,
-            "451 4.7.1 Try later",
-        );
+        check(r#"{"action": "soft reject", "messages": {"smtp_message": "Try\r\nlater"}}"#, "451 4.7.1 Try later");
         check(r#"{"action": "reject"}"#, "550 5.7.1 The message is not taken: its content was rejected");
         check(r#"{"action": "reject", "milter": {"reject": "quarantine"}}"#, "quarantine X-Spam: Yes|");
         check(r#"{"action": "quarantine"}"#, "quarantine X-Spam: Yes|");
