@@ -4,6 +4,7 @@
 mod clock;
 mod dns;
 mod exhaustion;
+mod service;
 mod sim;
 mod tasks;
 mod tcp;
