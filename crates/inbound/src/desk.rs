@@ -224,7 +224,7 @@ impl Desk {
         };
         transaction.verify(|reverse_path| {
             let reverse_path = reverse_path.clone();
-            let client = Client { address: self.peer.ip(), helo: session.helo().map(Into::into), reverse_path };
+            let client = Client { address: self.peer.ip().to_canonical(), helo: session.helo().map(Into::into), reverse_path };
             Voucher::new(&self.office, &self.service, verification, client)
         });
     }
@@ -232,8 +232,7 @@ impl Desk {
     fn begin(&mut self) -> Answer {
         let now = self.office.clock.now();
         let id = MessageId::new(now, self.office.chance.bytes());
-        let signers = self.office.signers().filter(|_| self.direction() == Direction::Out);
-        let treatment = Treatment { signers, ..treatment(&self.service) };
+        let treatment = treatment(&self.service);
         if let Some(transaction) = &mut self.transaction {
             transaction.begin(treatment, id, now);
         }
@@ -362,11 +361,5 @@ impl Desk {
 
 fn treatment(service: &Current) -> Treatment<'_> {
     let settings = &service.settings;
-    Treatment {
-        hostname: &settings.session.hostname,
-        fix_ups: settings.fix_ups,
-        expire: settings.expire,
-        screen: None,
-        signers: None,
-    }
+    Treatment { hostname: &settings.session.hostname, fix_ups: settings.fix_ups, expire: settings.expire, screen: None }
 }

@@ -164,6 +164,7 @@ impl Voucher {
         };
         let findings = Findings { client: &client, spf, iprev, dkim, arc, dmarc };
         findings.count(&service.meters);
+        tracing::debug!(service = service.settings.name, peer = %client.address, from = %client.reverse_path, %findings, "verified");
         let sentence = judge(findings.charges(verification.actions_for(findings.domain())));
         match sentence {
             Sentence::Refused(reply) => Err(reply),

@@ -145,11 +145,11 @@ impl Source<'_> {
 
 /// Waits for all of them at once. They are few: each is polled whenever one of them can go on.
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut running: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     poll_fn(|context| {
         let mut open = false;
-        for (future, output) in running.iter_mut().filter(|(_, output)| output.is_none()) {
+        for (future, output) in running.iter_mut().zip(&mut outputs).filter(|(_, output)| output.is_none()) {
             match future.as_mut().poll(context) {
                 Poll::Ready(ready) => *output = Some(ready),
                 Poll::Pending => open = true,
@@ -158,7 +158,7 @@ async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
         if open { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
+    outputs.into_iter().flatten().collect()
 }
 
 /// Something that is being found out while the session goes on. Dropped, it is given up.

@@ -9,6 +9,8 @@
 //! Received: …
 //! ```
 
+use std::fmt;
+
 use mail::header::{QUARANTINE, SUSPECT};
 use policy::{
     authres::{self, Entry, Method, PropertyKind, Results},
@@ -89,6 +91,17 @@ pub(super) fn identifiers(spf: &OfSpf, dkim: &dkim::Report, standard: Standard) 
     Identifiers {
         spf: spf.domain.clone().filter(|_| sent),
         dkim: dkim.verdicts.iter().filter(signed).filter_map(|verdict| verdict.domain.clone()).collect(),
+    }
+}
+
+/// For the log: `spf=pass dkim=none dmarc=pass`.
+impl fmt::Display for Findings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, entry) in self.entries().iter().enumerate() {
+            let blank = if number == 0 { "" } else { " " };
+            write!(f, "{blank}{}={}", entry.method.as_str(), entry.outcome.as_str())?;
+        }
+        Ok(())
     }
 }
 

@@ -100,7 +100,7 @@ impl DomainPattern {
 }
 
 /// How strangers' mail is verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     /// What is done.
     pub actions: Actions,
@@ -109,12 +109,6 @@ pub struct Verification {
     /// Whose ARC seals are believed: when one of these says that the message passed DMARC where it came in, a failure
     /// here is taken for the work of a list or a forwarder.
     pub trusted_sealers: Vec<DomainPattern>,
-}
-
-impl Default for Verification {
-    fn default() -> Self {
-        Self { actions: Actions::default(), exceptions: Vec::new(), trusted_sealers: Vec::new() }
-    }
 }
 
 impl Verification {
