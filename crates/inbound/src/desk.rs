@@ -232,7 +232,8 @@ impl Desk {
     fn begin(&mut self) -> Answer {
         let now = self.office.clock.now();
         let id = MessageId::new(now, self.office.chance.bytes());
-        let treatment = treatment(&self.service);
+        let signers = self.office.signers().filter(|_| self.direction() == Direction::Out);
+        let treatment = Treatment { signers, ..treatment(&self.service) };
         if let Some(transaction) = &mut self.transaction {
             transaction.begin(treatment, id, now);
         }
@@ -361,5 +362,11 @@ impl Desk {
 
 fn treatment(service: &Current) -> Treatment<'_> {
     let settings = &service.settings;
-    Treatment { hostname: &settings.session.hostname, fix_ups: settings.fix_ups, expire: settings.expire, screen: None }
+    Treatment {
+        hostname: &settings.session.hostname,
+        fix_ups: settings.fix_ups,
+        expire: settings.expire,
+        screen: None,
+        signers: None,
+    }
 }
