@@ -22,7 +22,7 @@ use crate::{
         fix_ups::Repairs,
         received::{self, Reception},
     },
-    vouch::{Voucher, Witness},
+    vouch::{Conclusion, Voucher, Witness},
 };
 
 /// How long a second submission under the same key is known to be the first one.
@@ -184,9 +184,9 @@ impl Transaction {
             return Err(Failure::Refused(try_later()));
         };
         let size = draft.size();
-        let verified = match (voucher, witness) {
+        let Conclusion { fields: verified, client_name } = match (voucher, witness) {
             (Some(voucher), Some(witness)) => Box::pin(voucher.conclude(*witness)).await.map_err(Failure::Refused)?,
-            _ => Vec::new(),
+            _ => Conclusion::default(),
         };
         let received = received::field(&Reception {
             origin: &origin,
@@ -209,7 +209,7 @@ impl Transaction {
             expires: now + treatment.expire,
         };
         let (draft, mut message) = match treatment.screen {
-            Some(screen) => Box::pin(screen.pass(spool, draft, message)).await?,
+            Some(screen) => Box::pin(screen.pass(spool, draft, message, client_name.as_deref())).await?,
             None => (draft, message),
         };
         if let Some(mut hand) = hand {

@@ -74,6 +74,15 @@ pub(crate) struct Voucher {
     letter: Option<Pending<Letter>>,
 }
 
+/// What became of the verification of a message that is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Conclusion {
+    /// The fields to put before it.
+    pub(crate) fields: Vec<u8>,
+    /// The name of the client's address that leads back to it.
+    pub(crate) client_name: Option<String>,
+}
+
 /// What the DNS said about the header of a message.
 #[derive(Debug)]
 struct Letter {
@@ -145,8 +154,8 @@ impl Voucher {
         }));
     }
 
-    /// The message is complete: the fields to put before it, or the reply that refuses it.
-    pub(crate) async fn conclude(mut self, mut witness: Witness) -> Result<Vec<u8>, Reply> {
+    /// The message is complete: what to put before it, or the reply that refuses it.
+    pub(crate) async fn conclude(mut self, mut witness: Witness) -> Result<Conclusion, Reply> {
         self.listen(&mut witness);
         let Self { office, service, verification, client, spf, iprev, letter } = self;
         // A task that broke is a bug, and logged. What it would have said is not known, so nothing is accepted on it.
@@ -162,13 +171,20 @@ impl Voucher {
             Ok(author) => ask_dmarc(&source, author, &spf, &dkim, &mut memory).await,
             Err(error) => OfDmarc::NoAuthor(error),
         };
+        let client_name = match &iprev {
+            iprev::Outcome::Pass(name) => Some(name.as_str().to_owned()),
+            iprev::Outcome::Fail | iprev::Outcome::TempError | iprev::Outcome::PermError => None,
+        };
         let findings = Findings { client: &client, spf, iprev, dkim, arc, dmarc };
         findings.count(&service.meters);
         tracing::debug!(service = service.settings.name, peer = %client.address, from = %client.reverse_path, %findings, "verified");
         let sentence = judge(findings.charges(verification.actions_for(findings.domain())));
         match sentence {
             Sentence::Refused(reply) => Err(reply),
-            sentence => Ok(findings.fields(&service.settings.session.hostname, &sentence)),
+            sentence => {
+                let fields = findings.fields(&service.settings.session.hostname, &sentence);
+                Ok(Conclusion { fields, client_name })
+            }
         }
     }
 }

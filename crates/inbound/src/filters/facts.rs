@@ -13,16 +13,18 @@ pub(crate) struct Facts<'m> {
     pub(crate) direction: Direction,
     pub(crate) id: MessageId,
     pub(crate) envelope: &'m Envelope,
+    /// The name of the client that leads back to its address, when it was looked for and found.
+    pub(crate) client_name: Option<&'m str>,
     /// As the client gave them, each once.
     pub(crate) recipients: Vec<&'m Mailbox>,
 }
 
 impl<'m> Facts<'m> {
-    pub(crate) fn new(direction: Direction, message: &'m NewMessage) -> Self {
+    pub(crate) fn new(direction: Direction, message: &'m NewMessage, client_name: Option<&'m str>) -> Self {
         let mut seen = HashSet::new();
         let given = message.deliveries.iter().map(|delivery| delivery.original.as_ref().unwrap_or(&delivery.recipient));
         let recipients = given.filter(|recipient| seen.insert(*recipient)).collect();
-        Self { direction, id: message.id, envelope: &message.envelope, recipients }
+        Self { direction, id: message.id, envelope: &message.envelope, client_name, recipients }
     }
 
     /// The reverse-path without brackets; empty for `<>`.

@@ -81,6 +81,9 @@ fn tell(post: &mut Post, facts: &Facts<'_>, hostname: &str) {
     if let Some(peer) = origin.peer {
         post.field("ip", peer.ip().to_canonical().to_string().as_bytes());
     }
+    if let Some(name) = facts.client_name {
+        post.field("hostname", name.as_bytes());
+    }
     if let Some(helo) = origin.helo.as_ref().filter(|helo| helo.len() <= HELO_MAX) {
         post.field("helo", helo.as_bytes());
     }

@@ -39,15 +39,18 @@ impl Screen {
     }
 
     /// Asks the filters about a message that is complete, and returns it as they want it kept. After an error nothing
-    /// is left of it.
+    /// is left of it. `client_name` is the name of the client that leads back to its address.
     pub(crate) async fn pass(
         &self,
         spool: &dyn Spool,
         draft: Draft,
         mut message: NewMessage,
+        client_name: Option<&str>,
     ) -> Result<(Draft, NewMessage), Failure> {
         let reader = draft.reader().map_err(|error| Failure::Spool(error.into()))?;
-        let judged = self.judge(&Letter::new(&message.prefix, reader), &message).await?;
+        let judged = self
+            .judge(&Letter::new(&message.prefix, reader), &Facts::new(self.direction, &message, client_name))
+            .await?;
         let prefix = std::mem::take(&mut message.prefix);
         let applied = judged.changes.apply(spool, prefix, draft).await;
         let (prefix, draft) = applied.map_err(|error| Failure::Spool(error.into()))?;
@@ -62,15 +65,14 @@ impl Screen {
         Ok((draft, message))
     }
 
-    async fn judge(&self, letter: &Letter<'_>, message: &NewMessage) -> Result<Judged, Failure> {
+    async fn judge(&self, letter: &Letter<'_>, facts: &Facts<'_>) -> Result<Judged, Failure> {
         let shared = &self.filters.shared;
-        let facts = Facts::new(self.direction, message);
         let until = shared.clock.instant() + SCREENING_MAX;
         let mut judged = Judged { changes: self.forged(), ..Judged::default() };
         for filter in shared.filters.iter().filter(|filter| filter.settings.directions.include(self.direction)) {
             let began = shared.clock.instant();
-            let asked = filter.ask(shared, letter, &facts, until).await;
-            let opinion = self.settle(filter, &facts, began, asked).map_err(|error| Failure::Spool(error.into()))?;
+            let asked = filter.ask(shared, letter, facts, until).await;
+            let opinion = self.settle(filter, facts, began, asked).map_err(|error| Failure::Spool(error.into()))?;
             match opinion.verdict {
                 Verdict::Accept => {}
                 Verdict::Refuse(reply) => return Err(Failure::Refused(reply)),

@@ -7,7 +7,7 @@ mod fake;
 use std::sync::Arc;
 
 use inbound::{Directions, FilterKind, FilterSettings, Filters, OnFound, OnLarger, Shown};
-use net::{Dialer, Endpoint, LocalListener, sim::Internet};
+use net::{Connector as _, Dialer, Endpoint, LocalListener, sim::Internet};
 use smtp::sasl::encode;
 use spool::{Submission, Submit as _};
 use tokio::sync::Barrier;
@@ -105,6 +105,36 @@ async fn rspamd_is_shown_the_message_as_it_is_kept_and_told_the_rest() {
     let trace = message.strip_suffix(LETTER).unwrap();
     assert!(trace.contains("Received: from client.example"), "{trace}");
     assert_eq!(kept.content, format!("{trace}{fields}{letter}"));
+}
+
+#[tokio::test]
+async fn filters_see_what_was_verified_and_who_the_client_is() {
+    const CLIENT: &str = "203.0.113.7";
+    let (world, internet) = (World::new().await, Internet::new());
+    let (spam, own) = (rspamd(&internet, r#"{"action": "no action"}"#), hook(&internet, r#"{"action": "quarantine"}"#));
+    world.filter(&internet, [spam.settings("spam"), own.settings("own")]);
+    world.zone.add_ptr("7.113.0.203.in-addr.arpa", "out.far.example");
+    world.zone.add_addresses("out.far.example", &[CLIENT.parse().unwrap()]);
+    let mut settings = world.mx();
+    settings.gate.pregreet_wait = std::time::Duration::ZERO;
+    settings.verification = Some(Arc::default());
+    let address = "192.0.2.25:25".parse().unwrap();
+    world.inbound.serve(internet.listen(address).unwrap(), &inbound::Service::new(settings));
+    let deadline = world.clock.instant() + crate::world::PATIENCE;
+    let stream = internet.connect(address, Some(CLIENT.parse().unwrap()), deadline).await.unwrap();
+    let mut client = Client::over(stream);
+    client.run("S: 220\nC: EHLO out.far.example\nS: 250").await;
+    assert!(send(&mut client, LETTER).await.starts_with("250"));
+    let asked = spam.only();
+    let (head, message) = asked.split_once("\r\n\r\n").unwrap();
+    assert!(has_line(head, "hostname: out.far.example") && has_line(head, &format!("ip: {CLIENT}")), "{head}");
+    let question = question(&own);
+    assert_eq!(question["session"]["name"], "out.far.example");
+    assert_eq!(content(&question), message);
+    assert!(message.starts_with("Authentication-Results: mx.ours.example;"), "{message}");
+    // The mark for the folder Junk comes first, the rest as it was shown.
+    let kept = world.only().await.content;
+    assert!(kept.starts_with("X-Posthouse-Quarantine: own\r\nAuthentication-Results:"), "{kept}");
 }
 
 #[tokio::test]

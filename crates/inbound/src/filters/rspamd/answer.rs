@@ -44,7 +44,7 @@ pub(super) struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 enum Action {
     #[serde(rename = "no action")]
-    NoAction,
+    Nothing,
     #[serde(rename = "greylist")]
     Greylist,
     #[serde(rename = "add header")]
@@ -81,7 +81,7 @@ struct Milter {
 impl Action {
     fn word(self) -> &'static str {
         match self {
-            Self::NoAction => "no action",
+            Self::Nothing => "no action",
             Self::Greylist => "greylist",
             Self::AddHeader => "add header",
             Self::RewriteSubject => "rewrite subject",
@@ -114,7 +114,7 @@ impl Answer {
         let text = self.messages.get("smtp_message").and_then(Value::as_str);
         match self.action {
             // Greylist without soft reject: the sender has waited, or nothing is there to remember who waited.
-            Action::NoAction | Action::Greylist | Action::AddHeader | Action::RewriteSubject => Verdict::Accept,
+            Action::Nothing | Action::Greylist | Action::AddHeader | Action::RewriteSubject => Verdict::Accept,
             Action::SoftReject => Verdict::Refuse(reply(451, EnhancedCode::new(4, 7, 1), text)),
             Action::Reject => match self.milter.reject.as_str() {
                 Some("quarantine") => Verdict::Quarantine,
@@ -128,7 +128,7 @@ impl Answer {
 
     fn changes(&self, direction: Direction, subject: Option<&str>) -> Result<Changes, NoField> {
         let mut changes = Changes::default();
-        if !matches!(self.action, Action::NoAction | Action::Greylist) {
+        if !matches!(self.action, Action::Nothing | Action::Greylist) {
             changes.add(SPAM, "Yes")?;
         }
         if direction == Direction::In {
