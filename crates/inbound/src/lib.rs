@@ -12,8 +12,8 @@
 //!            spool
 //! ```
 //!
-//! Read in this order: `settings`, `accept`, `gate`, `driver`, `desk`, `admission`, `auth`, `transaction`, `intake`, `stamp`;
-//! then `submit`, the same way for mail made inside. `admission`, `intake`, `stamp`, `loops` and `lengths` are pure.
+//! Read in this order: `settings`, `accept`, `gate`, `driver`, `desk`, `admission`, `auth`, `transaction`, `intake`, `stamp`,
+//! `vouch`; then `submit`, the same way for mail made inside. `admission`, `intake`, `stamp`, `loops` and `lengths` are pure.
 //!
 //! What it is not: the conversation (that is `smtp::server`), sockets (`net`), durability (`spool`).
 

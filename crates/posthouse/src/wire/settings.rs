@@ -213,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn strangers_are_verified_on_mx_and_never_in_the_sandbox() {
+        let config = sandbox::config();
+        assert!(inbound(&Source::Sandbox, &config, &config.listeners[0], None).verification.is_none());
+        let config = Config { verify: Some(inbound::Verification::default()), ..config };
+        let verified = |number: usize| {
+            inbound(&Source::File("x".into()), &config, &config.listeners[number], None).verification.is_some()
+        };
+        assert_eq!((verified(0), verified(1)), (true, false));
+    }
+
+    #[test]
     fn only_the_sandbox_takes_mail_for_everybody() {
         let config = sandbox::config();
         let mx = inbound(&Source::File("x".into()), &config, &config.listeners[0], None);
