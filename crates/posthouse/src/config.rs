@@ -44,6 +44,9 @@ pub(crate) struct Config {
     pub(crate) hostname: String,
     /// Where its data are.
     pub(crate) data_dir: PathBuf,
+    /// As whom it runs when root starts it, and in which group.
+    pub(crate) user: Option<String>,
+    pub(crate) group: Option<String>,
     /// The address of its pages.
     pub(crate) public_url: Option<String>,
     /// Where it listens.

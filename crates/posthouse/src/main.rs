@@ -4,6 +4,7 @@
 //! - [`config`]: the file, checked, with every mistake at once;
 //! - [`wire`]: the engines put together, signals, reload;
 //! - [`control`] and [`admin`]: what a running server can be asked, and the answers;
+//! - [`process`] and [`secret`]: as whom it runs and what it may; the secret that outlives it;
 //! - [`sandbox`]: the server without a file;
 //! - [`logs`]: one event, one line.
 //!
@@ -14,7 +15,9 @@ mod cli;
 mod config;
 mod control;
 mod logs;
+mod process;
 mod sandbox;
+mod secret;
 mod wire;
 
 fn main() -> std::process::ExitCode {

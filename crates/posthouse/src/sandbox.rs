@@ -54,6 +54,8 @@ pub(crate) fn config() -> Config {
     Config {
         hostname: system_hostname(),
         data_dir: PathBuf::from(DEFAULT_DATA_DIR),
+        user: None,
+        group: None,
         public_url: None,
         listeners: vec![
             listener(Service::Mx, MX_PORT, ListenerTls::StartTls),

@@ -1,7 +1,7 @@
 //! Putting the engines together: the only place that constructs them.
 //!
 //! ```text
-//!  lock ─► listeners ─► store ─► spool ─► inbound ─► outbound ─► http, control ─► ready
+//!  process (ports, account) ─► lock ─► store ─► spool ─► inbound ─► outbound ─► http, control ─► ready
 //!
 //!  SIGTERM, SIGINT: accept no more, finish what is in flight, copy the last events, close
 //!  SIGHUP:          read the configuration again; what is wrong is reported and the old one stays
@@ -24,16 +24,21 @@ use std::{
     process::ExitCode,
 };
 
-use net::{Chance, Clock};
+use net::{Chance, Clock, Phase, Supervisor};
 use store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     cli::say,
     config::{self, Config, LogFormat},
-    logs, sandbox,
+    logs,
+    process::{self, Sockets},
+    sandbox,
 };
 use node::Node;
+
+/// How often a watchdog is told within its time: one beat may be late.
+const WATCHDOG_SHARE: u32 = 3;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -63,34 +68,64 @@ pub(crate) fn serve(file: Option<&Path>, json: bool, clock: Clock) -> anyhow::Re
     logs::start(config.log, clock.clone());
     log_panics();
     raise_file_limit();
+    let sockets = process::prepare(&config, matches!(source, Source::Sandbox))?;
+    let supervisor = Supervisor::from_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("posthouse").build()?;
-    runtime.block_on(run(source, config, clock))
+    runtime.block_on(run(source, config, sockets, supervisor, clock))
 }
 
-async fn run(source: Source, config: Config, clock: Clock) -> anyhow::Result<ExitCode> {
+async fn run(
+    source: Source,
+    config: Config,
+    sockets: Sockets,
+    supervisor: Supervisor,
+    clock: Clock,
+) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let mut node = Node::start(&source, config, clock, Chance::system()).await?;
+    let mut node = Node::start(&source, config, sockets, clock, Chance::system()).await?;
     let pages = node.config.public_url.as_deref().unwrap_or("none");
     tracing::info!(version = env!("CARGO_PKG_VERSION"), pid = std::process::id(), public_url = pages, "ready");
+    supervisor.tell(Phase::Ready);
+    let mut alive = supervisor.watchdog().map(|within| tokio::time::interval(within / WATCHDOG_SHARE));
     if let Some(password) = &node.sandbox_password {
         say(&sandbox::greeting(&node.config.data_dir, password));
     }
     let broken = loop {
         tokio::select! {
             () = node.tasks.cancelled() => break true,
-            Some(()) = signals.hangup.recv() => node.reload(&source),
+            () = next_beat(&mut alive) => supervisor.tell(Phase::Alive),
+            Some(()) = signals.hangup.recv() => {
+                supervisor.tell(Phase::Reloading);
+                node.reload(&source);
+                supervisor.tell(Phase::Ready);
+            }
             Some(()) = signals.terminate.recv() => break false,
             Some(()) = signals.interrupt.recv() => break false,
         }
     };
+    supervisor.tell(Phase::Stopping);
     tracing::info!("stopping: what is in flight is finished first; a second signal stops at once");
-    tokio::select! {
-        () = node.stop() => {}
-        Some(()) = signals.interrupt.recv() => tracing::warn!("stopped at once"),
-        Some(()) = signals.terminate.recv() => tracing::warn!("stopped at once"),
+    let mut stopped = std::pin::pin!(node.stop());
+    loop {
+        tokio::select! {
+            () = &mut stopped => break,
+            () = next_beat(&mut alive) => supervisor.tell(Phase::Alive),
+            Some(()) = signals.interrupt.recv() => break tracing::warn!("stopped at once"),
+            Some(()) = signals.terminate.recv() => break tracing::warn!("stopped at once"),
+        }
     }
     tracing::info!("stopped");
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// When the supervisor's watchdog is to be told again; never without one.
+async fn next_beat(alive: &mut Option<tokio::time::Interval>) {
+    match alive {
+        Some(alive) => {
+            alive.tick().await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 struct Signals {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::{ChangeError, DomainKind, ScramVerifier, Store, Verifiers};
 
 use super::{AliasRow, Answer, CatchAllRow, DomainRow, Refused, UserRow};
-use crate::{config::Config, wire};
+use crate::{config::Config, process, wire};
 
 /// A request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ fn catch_alls(store: &Store) -> Vec<CatchAllRow> {
 
 /// Carries out a request without a server.
 pub(crate) fn answer_alone(config: &Config, request: Request) -> anyhow::Result<Answer> {
-    wire::directory::make(&config.data_dir)?;
+    process::prepare_command(config)?;
     let _lock = spool::Lock::take(&config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

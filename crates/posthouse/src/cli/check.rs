@@ -8,7 +8,10 @@ use super::{
     MISUSED, Place,
     terminal::{say, say_json},
 };
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    process,
+};
 
 /// Reads the configuration as the server would and says that it holds together, or everything that is wrong.
 pub(super) fn config(place: &Place) -> anyhow::Result<ExitCode> {
@@ -31,7 +34,7 @@ pub(super) fn config(place: &Place) -> anyhow::Result<ExitCode> {
 
 fn say_good(place: &Place, config: &Config) -> anyhow::Result<()> {
     if place.json {
-        return say_json(&json!({ "good": true, "problems": [] }));
+        return say_json(&json!({ "good": true, "problems": [], "warnings": process::warnings(config) }));
     }
     let listeners: usize = config.listeners.iter().map(|listener| listener.addresses.len()).sum();
     let file = match &place.config {
@@ -44,5 +47,8 @@ fn say_good(place: &Place, config: &Config) -> anyhow::Result<()> {
         config.routes.len(),
         config.data_dir.display()
     ));
+    for warning in process::warnings(config) {
+        say(&format!("warning: {warning}"));
+    }
     Ok(())
 }

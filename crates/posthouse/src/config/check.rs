@@ -61,6 +61,8 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
     let hostname = top.text(&keys::HOSTNAME, value::hostname).map(|placed| placed.value);
     let data_dir = top.text(&keys::DATA_DIR, path).map(|placed| placed.value);
     let public_url = top.text(&keys::PUBLIC_URL, url).map(|placed| placed.value);
+    let user = top.text(&keys::USER, account).map(|placed| placed.value);
+    let group = top.text(&keys::GROUP, account).map(|placed| placed.value);
 
     let listeners = listener::read(&tables, complaints);
     let (tls, authorities) = read_tls(&tables, complaints);
@@ -68,6 +70,8 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
     Config {
         hostname: hostname.unwrap_or_else(super::system_hostname),
         data_dir,
+        user,
+        group,
         public_url,
         listeners,
         tls,
@@ -148,6 +152,15 @@ fn wrong_heading(section: &Section, value: &Spanned<DeValue<'_>>) -> Complaint {
 /// A path, in the parser's form.
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {
     if text.is_empty() || text.contains('\0') { Err("expected a path".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+/// The name of a user or a group, or its number. Whether there is one is looked up where it is used.
+fn account(text: &str) -> Result<String, String> {
+    let sound = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.$".contains(&byte));
+    match sound && !text.is_empty() {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected a name such as posthouse, or a number, found `{text}`")),
+    }
 }
 
 fn url(text: &str) -> Result<String, String> {

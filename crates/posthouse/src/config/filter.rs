@@ -89,9 +89,8 @@ fn read_one(
         size_limit: or_default!(size_limit),
         on_larger: or_default!(on_larger),
         on_failure: or_default!(on_failure),
-        concurrency: concurrency.map_or(defaults.concurrency, |placed| {
-            usize::try_from(placed.value).unwrap_or(usize::MAX)
-        }),
+        concurrency: concurrency
+            .map_or(defaults.concurrency, |placed| usize::try_from(placed.value).unwrap_or(usize::MAX)),
         ..defaults
     })
 }
@@ -150,7 +149,10 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 fn timeout(text: &str) -> Result<Duration, String> {
     let timeout = value::duration(text)?;
     if timeout.is_zero() || timeout > SCREENING_MAX {
-        return Err(format!("expected a duration up to {}m: the client waits for its reply", SCREENING_MAX.as_secs() / 60));
+        return Err(format!(
+            "expected a duration up to {}m: the client waits for its reply",
+            SCREENING_MAX.as_secs() / 60
+        ));
     }
     Ok(timeout)
 }
@@ -163,7 +165,8 @@ fn url(text: &str) -> Result<Url, String> {
     let expected = || format!("expected a URL such as http://127.0.0.1:8080/filter, found `{text}`");
     let rest = text.strip_prefix("http://").ok_or_else(expected)?;
     let (host, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).ok_or_else(expected)?;
-    let with_port = |host: &str| host.parse::<Endpoint>().ok().filter(|endpoint| !matches!(endpoint, Endpoint::Local(_)));
+    let with_port =
+        |host: &str| host.parse::<Endpoint>().ok().filter(|endpoint| !matches!(endpoint, Endpoint::Local(_)));
     let endpoint = with_port(host).or_else(|| with_port(&format!("{host}:{HTTP_PORT}"))).ok_or_else(expected)?;
     let path = if path.is_empty() { "/" } else { path };
     if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
@@ -231,7 +234,9 @@ mod tests {
             let url = url(text).unwrap();
             assert_eq!((url.host.as_str(), url.path.as_str()), (host, path), "{text}");
         }
-        for bad in ["", "x", "http://", "https://x/", "ftp://x/", "http://a b/", "http://x/a b", "http://u@x/", "http:///x"] {
+        for bad in
+            ["", "x", "http://", "https://x/", "ftp://x/", "http://a b/", "http://x/a b", "http://u@x/", "http:///x"]
+        {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

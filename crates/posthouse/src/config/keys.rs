@@ -52,6 +52,11 @@ keys! {
     HOSTNAME = "hostname", "a host name", "the system's name", r#""mx.example.net""#;
     /// Where the queue, the database and the mailboxes are. A relative path counts from the folder of this file.
     DATA_DIR = "data_dir", "a path", "posthouse-data", r#""/var/lib/posthouse""#;
+    /// Whose rights the server has when root starts it: it binds its ports and becomes this user for good. `root` keeps
+    /// root, which is for trials.
+    USER = "user", "a user of /etc/passwd, or a number", "posthouse if there is such a user; else root, with a warning", r#""posthouse""#;
+    /// The group to go with `user`; all other groups are given up.
+    GROUP = "group", "a group of /etc/group, or a number", "the user's own", r#""posthouse""#;
     /// The address under which people reach this server's pages.
     PUBLIC_URL = "public_url", "a URL", "none", r#""https://mail.example.net""#;
 
@@ -210,7 +215,7 @@ keys! {
 pub(crate) const TOP: Section = Section {
     heading: "",
     about: "The server as a whole. These keys stand at the top of the file, before the first table.",
-    keys: &[&HOSTNAME, &DATA_DIR, &PUBLIC_URL],
+    keys: &[&HOSTNAME, &DATA_DIR, &USER, &GROUP, &PUBLIC_URL],
     later: &[],
 };
 
@@ -377,4 +382,5 @@ pub(crate) const LOG: Section = Section {
 };
 
 /// Every table in the order of the manual.
-pub(crate) const SECTIONS: [&Section; 12] = [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &VERIFY, &VERIFY_DOMAIN, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];
+pub(crate) const SECTIONS: [&Section; 12] =
+    [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &VERIFY, &VERIFY_DOMAIN, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];

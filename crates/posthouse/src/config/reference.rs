@@ -104,10 +104,10 @@ mod tests {
             })
             .collect();
         // The files that it names do not exist here, and no filter is of all kinds: that is all that may be wrong.
-        let is_expected = |what: &str| what.starts_with("cannot read") || what.starts_with("this means nothing for a filter");
+        let is_expected =
+            |what: &str| what.starts_with("cannot read") || what.starts_with("this means nothing for a filter");
         let complaints = parse(&live).expect_err("its files are missing").list;
-        let unexpected: Vec<_> =
-            complaints.iter().filter(|complaint| !is_expected(&complaint.what)).collect();
+        let unexpected: Vec<_> = complaints.iter().filter(|complaint| !is_expected(&complaint.what)).collect();
         assert!(unexpected.is_empty(), "{unexpected:#?}");
     }
 

@@ -79,6 +79,8 @@ pub(crate) struct Credentials {
     pub(crate) username: String,
     /// The password.
     pub(crate) password: Zeroizing<String>,
+    /// Where it was read.
+    pub(crate) file: PathBuf,
 }
 
 impl std::fmt::Debug for Credentials {
@@ -212,13 +214,16 @@ fn credentials(
             reader.complain(complaint.help("add username = \"…\""));
             None
         }
-        (Some(username), Some(file)) => match read_password(&tables.path(&file.value)) {
-            Ok(password) => Some(Credentials { username: username.value, password }),
-            Err(what) => {
-                reader.complain(Complaint::at(file.span, what));
-                None
+        (Some(username), Some(placed)) => {
+            let file = tables.path(&placed.value);
+            match read_password(&file) {
+                Ok(password) => Some(Credentials { username: username.value, password, file }),
+                Err(what) => {
+                    reader.complain(Complaint::at(placed.span, what));
+                    None
+                }
             }
-        },
+        }
     }
 }
 

@@ -7,23 +7,24 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use net::Clock;
 use spool::{Lock, SpoolError};
 
-use crate::{config::Config, control};
+use crate::{config::Config, control, process::Account, secret};
 
-/// The file of the secret that outlives the process, in data_dir.
-pub(super) const SECRET_FILE: &str = "secret.key";
 /// The folder of the queue, in data_dir.
 pub(super) const SPOOL_FOLDER: &str = "spool";
 /// How often, and how many times, a lock is tried again that a command has for a moment.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 const LOCK_POLLS: u32 = 200;
 
-/// Makes data_dir, readable by its owner only, or says why it is no place to work in.
-pub(crate) fn make(data_dir: &Path) -> anyhow::Result<()> {
+/// Makes data_dir, readable by its owner only, or says why it is no place to work in. A new one, and an empty one, is given
+/// to `owner`: root makes it for the account that the server becomes.
+pub(crate) fn make(data_dir: &Path, owner: Option<&Account>) -> anyhow::Result<()> {
     const OWNER_ONLY: u32 = 0o700;
     let shown = data_dir.display();
+    let fresh = fs::read_dir(data_dir).map_or(true, |mut entries| entries.next().is_none());
     let made = fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(data_dir);
     made.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
@@ -33,6 +34,10 @@ pub(crate) fn make(data_dir: &Path) -> anyhow::Result<()> {
         }
         _ => anyhow::anyhow!("cannot make the directory {shown} (data_dir): {}", what_to_do(&error)),
     })?;
+    if let Some(Account { uid, gid, .. }) = owner.filter(|_| fresh) {
+        rustix::fs::chown(data_dir, Some(*uid), Some(*gid))
+            .with_context(|| format!("cannot give the directory {shown} (data_dir) to its user"))?;
+    }
     rustix::fs::access(data_dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).map_err(|error| {
         anyhow::anyhow!("cannot write in the directory {shown} (data_dir): {}", what_to_do(&error.into()))
     })
@@ -112,7 +117,7 @@ fn lost(path: &Path) -> Option<&'static str> {
 
 /// Whether a server has run here. The secret is made by the first start, after both databases.
 fn has_served(config: &Config) -> bool {
-    config.data_dir.join(SECRET_FILE).exists()
+    secret::path(&config.data_dir).exists()
 }
 
 /// The file of the store, as `store` finds it.

@@ -2,7 +2,6 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
     sync::Arc,
 };
 
@@ -20,7 +19,9 @@ use crate::{
     admin::{self, Answer, Request},
     config::{Config, Service},
     control,
+    process::{self, Sockets},
     sandbox::{self, Made},
+    secret::{Purpose, Secret},
 };
 
 /// A running server.
@@ -67,10 +68,15 @@ impl RunningTls {
 
 impl Node {
     /// Starts everything, in an order in which what can fail comes first.
-    pub(super) async fn start(source: &Source, config: Config, clock: Clock, chance: Chance) -> anyhow::Result<Self> {
-        directory::make(&config.data_dir)?;
+    pub(super) async fn start(
+        source: &Source,
+        config: Config,
+        sockets: Sockets,
+        clock: Clock,
+        chance: Chance,
+    ) -> anyhow::Result<Self> {
         let lock = directory::lock(&config.data_dir, &clock).await?;
-        let listeners = bind(source, &config)?;
+        let listeners = listeners(source, &config, sockets)?;
         let metrics = gauges::install()?;
         let (tasks, background) = (Tasks::new(), Tasks::new());
         directory::refuse_lost_queue(&config)?;
@@ -84,6 +90,7 @@ impl Node {
         };
         let spool = open_spool(&config, &clock, &chance)?;
         let resolver: Arc<dyn Resolver> = Arc::new(resolver(source, &config, &clock)?);
+        let secret = Secret::load(&config.data_dir, &chance)?;
         let inbound = Inbound::new(inbound::Parts {
             spool: Arc::clone(&spool),
             store: store.clone(),
@@ -91,7 +98,7 @@ impl Node {
             clock: clock.clone(),
             chance: chance.clone(),
             tasks: tasks.clone(),
-            secret: secret(&config.data_dir, &chance)?,
+            secret: *secret.key(Purpose::Invention),
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
@@ -152,22 +159,20 @@ impl Node {
 /// A listener that is bound, with its place in the configuration.
 type Bound = (usize, Listener);
 
-fn bind(source: &Source, config: &Config) -> anyhow::Result<Vec<Bound>> {
-    let mut bound = Vec::new();
-    for (place, listener) in config.listeners.iter().enumerate() {
-        for address in &listener.addresses {
-            let result = Listener::bind(*address);
-            let listener = match source {
-                Source::File(_) => result?,
-                Source::Sandbox => result.context(
-                    "the sandbox's ports are fixed; to use others, write a configuration and name it with --config (`posthouse \
-                     reference sample` prints one)",
-                )?,
-            };
-            bound.push((place, listener));
-        }
+/// Begins to listen on the sockets that are bound. Where one was not to be had, whoever had it may be gone now that the
+/// lock is ours; else it is said.
+fn listeners(source: &Source, config: &Config, sockets: Sockets) -> anyhow::Result<Vec<Bound>> {
+    let sockets = sockets.or_else(|_| process::bind(config));
+    let started = sockets.and_then(|sockets| {
+        sockets.into_iter().map(|(place, socket)| Ok((place, Listener::start(socket)?))).collect::<Result<Vec<_>, _>>()
+    });
+    match source {
+        Source::File(_) => Ok(started?),
+        Source::Sandbox => started.context(
+            "the sandbox's ports are fixed; to use others, write a configuration and name it with --config (`posthouse \
+             reference sample` prints one)",
+        ),
     }
-    Ok(bound)
 }
 
 fn open_spool(config: &Config, clock: &Clock, chance: &Chance) -> anyhow::Result<Arc<dyn Spool>> {
@@ -280,31 +285,4 @@ async fn prepare_sandbox(config: &Config, store: &Store, chance: &Chance) -> any
         }
     }
     Ok(password)
-}
-
-/// A secret of this server that outlives the process, made on the first start.
-fn secret(data_dir: &Path, chance: &Chance) -> anyhow::Result<[u8; 32]> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let path = data_dir.join(directory::SECRET_FILE);
-    let shown = path.display();
-    match std::fs::read(&path) {
-        Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| {
-            anyhow::anyhow!(
-                "{shown} holds {} bytes and should hold 32; restore it, or remove it to have a new one made",
-                bytes.len()
-            )
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let secret = chance.bytes::<32>();
-            let written = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .and_then(|mut file| file.write_all(&secret).and_then(|()| file.sync_all()));
-            written.with_context(|| format!("cannot write {shown}"))?;
-            Ok(secret)
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read {shown}")),
-    }
 }

@@ -140,7 +140,7 @@ fn everything_is_not_changed_by_mistake() {
 #[test]
 fn json_for_programs_everywhere() {
     let node = Node::new(&configuration("[[route]]\nto = \"hold\"\n"));
-    assert_eq!(node.json(&["check", "config"]), json!({"good": true, "problems": []}));
+    assert_eq!(node.json(&["check", "config"]), json!({"good": true, "problems": [], "warnings": []}));
     assert_eq!(node.json(&["domain", "add", "test.example"]), json!({"changed": 1}));
     node.add_user("ann@test.example", "one two three");
     let server = node.serve();

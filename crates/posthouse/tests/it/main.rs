@@ -8,6 +8,7 @@ mod crash;
 mod faults;
 mod http;
 mod mail_path;
+mod process;
 mod queue_verbs;
 mod server;
 mod signals;

@@ -145,14 +145,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn spawn(folder: &Path, arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(arguments)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        Self::start(Command::new(BINARY).args(arguments).stdin(Stdio::null()), folder)
+    }
+
+    /// Starts what becomes a server.
+    pub(crate) fn start(command: &mut Command, folder: &Path) -> Self {
+        let mut child =
+            command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let stderr = child.stderr.take().expect("it is piped");
         let (sender, log) = channel();
         thread::spawn(move || {

@@ -21,7 +21,11 @@ impl Smtp {
     }
 
     pub(crate) fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::over(TcpStream::connect(address)?)
+    }
+
+    /// Over a connection that is there.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_nodelay(true)?;
         Ok(Self { reader: BufReader::new(stream) })
