@@ -23,7 +23,7 @@ const LETTER: &str = "From: a@far.example\r\nSubject: Hi\r\nX-Spam: No\r\nX-Note
 
 impl World {
     /// These filters, on this network, from now on.
-    fn filter(&self, internet: &Internet, settings: impl Into<Vec<FilterSettings>>) {
+    pub(crate) fn filter(&self, internet: &Internet, settings: impl Into<Vec<FilterSettings>>) {
         let dialer = Dialer::new(Arc::new(internet.clone()), Arc::new(self.zone.clone()), self.clock.clone());
         self.inbound.set_filters(Filters::new(settings.into(), dialer, self.clock.clone(), "mx.ours.example"));
     }
@@ -60,7 +60,8 @@ fn rspamd(internet: &Internet, answer: &str) -> Fake {
     Fake::start(internet, Tongue::Rspamd, Manner::Answer(http(answer)))
 }
 
-fn hook(internet: &Internet, answer: &str) -> Fake {
+/// A hook that answers like this.
+pub(crate) fn hook(internet: &Internet, answer: &str) -> Fake {
     Fake::start(internet, Tongue::Hook, Manner::Answer(http(answer)))
 }
 
@@ -244,7 +245,7 @@ async fn clamd_is_reached_through_a_socket_of_the_file_system() {
     let world = World::new().await;
     let path = world.directory.path().join("clamd.ctl");
     let listener = LocalListener::bind(&path).unwrap();
-    let clamd = tokio::spawn(async move {
+    let clamd = world.tasks.spawn("clamd", async move {
         let (stream, _) = listener.accept().await.unwrap();
         fake::clamd(stream, b"stream: OK\0").await
     });
@@ -395,7 +396,9 @@ async fn so_many_conversations_at_a_time() {
     for _ in 0..SESSIONS {
         clients.push(world.client(world.mx()).await);
     }
-    let sending = clients.into_iter().map(|mut client| tokio::spawn(async move { send(&mut client, LETTER).await }));
+    let sending = clients
+        .into_iter()
+        .map(|mut client| world.tasks.spawn("client", async move { send(&mut client, LETTER).await }));
     for reply in sending.collect::<Vec<_>>() {
         assert!(reply.await.unwrap().starts_with("250"));
     }

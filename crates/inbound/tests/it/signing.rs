@@ -106,3 +106,19 @@ async fn a_trusted_client_is_signed_for_the_author_only() {
     assert_eq!(ours.verify(&world, &kept[0].content), [Outcome::Pass]);
     assert_eq!(ours.verify(&world, &kept[1].content), []);
 }
+
+/// A filter may rewrite what the signature covers: it is made afterwards, also for a letter that lies in a file.
+#[tokio::test]
+async fn what_a_filter_made_of_a_letter_is_what_is_signed() {
+    let (world, ours) = world().await;
+    let internet = net::sim::Internet::new();
+    let answer = r#"{"action": "accept", "remove_headers": ["Subject"], "add_headers": [{"name": "Subject", "value": "other"}]}"#;
+    world.filter(&internet, [crate::filters::hook(&internet, answer).settings("own")]);
+    for body in ["hi\n".to_owned(), "a line of a large letter\n".repeat(20_000)] {
+        anna_sends(&world, &format!("From: anna@ours.example\nSubject: hello\n\n{body}")).await;
+    }
+    for kept in world.kept().await {
+        assert!(kept.content.contains("Subject: other\r\n") && !kept.content.contains("hello"));
+        assert_eq!(ours.verify(&world, &kept.content), [Outcome::Pass]);
+    }
+}

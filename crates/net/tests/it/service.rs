@@ -6,6 +6,7 @@ use net::{
     Channel, Clock, DialError, Dialer, Endpoint, LocalListener, Stream,
     http::{self, Answer, HttpError, Post},
     sim::{Internet, Reach, Zone},
+    tasks::{Task, Tasks},
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -15,6 +16,7 @@ struct Net {
     internet: Internet,
     zone: Zone,
     dialer: Dialer,
+    tasks: Tasks,
     clock: Clock,
 }
 
@@ -22,7 +24,7 @@ impl Net {
     fn new() -> Self {
         let (internet, zone, clock) = (Internet::new(), Zone::new(), Clock::system());
         let dialer = Dialer::new(Arc::new(internet.clone()), Arc::new(zone.clone()), clock.clone());
-        Self { internet, zone, dialer, clock }
+        Self { internet, zone, dialer, tasks: Tasks::new(), clock }
     }
 
     async fn dial(&self, endpoint: &str) -> Result<Channel, DialError> {
@@ -31,9 +33,9 @@ impl Net {
     }
 
     /// A server that reads the request to its end and answers with these octets. Returns the request.
-    fn serve(&self, answer: &'static [u8]) -> tokio::task::JoinHandle<String> {
+    fn serve(&self, answer: &'static [u8]) -> Task<String> {
         let mut listener = self.internet.listen(format!("192.0.2.7:{PORT}").parse().unwrap()).unwrap();
-        tokio::spawn(async move {
+        self.tasks.spawn("server", async move {
             let (mut stream, _) = listener.accept().await;
             let request = read_request(&mut stream).await;
             stream.write_all(answer).await.unwrap();
@@ -49,7 +51,7 @@ impl Net {
         post.field("helo", b"client\r\nevil: 1");
         post.field("user", b"anna");
         let (mut pieces, stream) = http::body(body.len() as u64);
-        let feeding = tokio::spawn(async move {
+        let feeding = self.tasks.spawn("feeder", async move {
             for piece in body.chunks(3) {
                 pieces.send(piece.to_vec().into()).await;
             }

@@ -148,7 +148,9 @@ async fn g7_a_filter_without_a_place_left() {
     for _ in 0..SESSIONS {
         clients.push(world.client(world.mx()).await);
     }
-    let sending = clients.into_iter().map(|mut client| tokio::spawn(async move { send(&mut client, LETTER).await }));
+    let sending = clients
+        .into_iter()
+        .map(|mut client| world.tasks.spawn("client", async move { send(&mut client, LETTER).await }));
     for reply in sending.collect::<Vec<_>>() {
         assert!(reply.await.unwrap().starts_with("451 4.7.1"));
     }

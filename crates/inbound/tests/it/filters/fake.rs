@@ -10,7 +10,7 @@ use std::{
 };
 
 use inbound::{FilterKind, FilterSettings, Hook, OnFound, Shown};
-use net::{Endpoint, Listener, Stream, sim::Internet};
+use net::{Endpoint, Listener, Stream, sim::Internet, tasks::Tasks};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::Barrier,
@@ -55,6 +55,7 @@ pub(crate) enum Manner {
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     tongue: Tongue,
+    tasks: Tasks,
     asked: Arc<Mutex<Vec<Vec<u8>>>>,
     open: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
@@ -66,11 +67,12 @@ impl Fake {
         let fake = Self {
             address: listener.local_addr(),
             tongue,
+            tasks: Tasks::new(),
             asked: Arc::default(),
             open: Arc::default(),
             most: Arc::default(),
         };
-        tokio::spawn(fake.clone().serve(listener, manner));
+        fake.tasks.spawn("fake filter", fake.clone().serve(listener, manner));
         fake
     }
 
@@ -110,7 +112,7 @@ impl Fake {
     async fn serve(self, mut listener: Listener, manner: Manner) {
         loop {
             let (stream, _) = listener.accept().await;
-            tokio::spawn(self.clone().converse(stream, manner.clone()));
+            self.tasks.spawn("fake filter", self.clone().converse(stream, manner.clone()));
         }
     }
 
