@@ -68,12 +68,14 @@ fn model(bytes: &[u8], framing: Framing, policy: BareNewline) -> Read {
             }
             line = line.strip_prefix(b".").unwrap_or(line);
         }
-        for octet in line {
+        for (at, octet) in line.iter().enumerate() {
             let bare = matches!(octet, b'\r' | b'\n');
             read.faulty |= bare && policy == BareNewline::Refuse;
             match octet {
                 b'\r' => read.content.push(b' '),
                 b'\n' => read.content.extend(b"\r\n"),
+                // Who sends bare LF has doubled the dots behind them, or not: of two, one is taken off.
+                b'.' if framing == Framing::Dots && line[..at].ends_with(b"\n") && line[at..].starts_with(b"..") => {}
                 other => read.content.push(*other),
             }
         }
