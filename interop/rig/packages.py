@@ -22,6 +22,7 @@ PROOFS = {
     "python3-dkim": "/usr/lib/python3/dist-packages/dkim/__init__.py",
     "python3-nacl": "/usr/lib/python3/dist-packages/nacl/__init__.py",
     "rspamd": "rspamd",
+    "unbound": "unbound",
     "clamav-daemon": "clamd",
     "libsasl2-modules": "/usr/lib/*-linux-gnu/sasl2/libplain.so",
 }
