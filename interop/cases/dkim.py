@@ -1,13 +1,15 @@
 """DKIM with OpenDKIM and dkimpy: they verify what we sign, and we what they sign, over generated letters."""
 
 import base64
+import json
 import os
 import pathlib
 import random
 import time
 
-from rig import process
+from rig import letters, process
 from rig.milter import Milter
+from rig.world import OURS, PASSWORD, USER
 
 ROOT = pathlib.Path(__file__).parents[2]
 DKIMPY = pathlib.Path(__file__).parents[1] / "rig/dkimpy.py"
@@ -208,5 +210,21 @@ def cases(count):
     ]
 
 
-CASES = cases(FEW)
+def signed_by_the_server(world):
+    """What a user sends arrives with two signatures, which dkimpy verifies with the records that the server prints."""
+    mark = letters.marker()
+    process.run(["swaks", "--server", f"127.0.0.1:{world.submission}", "--tls", "--auth", "PLAIN", "--auth-user", USER,
+                 "--auth-password", PASSWORD, "--from", USER, "--to", "bob@in.recorder.example", "--header", f"Subject: {mark}",
+                 "--body", "a line \n\n\tand another\n\n\n"]).expect()
+    folder = world.folder / "dkim" / "server"
+    arrived = folder / "arrived"
+    arrived.mkdir(parents=True)
+    (arrived / "letter").write_bytes(world.recorder.wait_for(mark).content)
+    keys = json.loads(world.server.command("dkim", "list", OURS, "--json"))
+    (folder / "records").write_text("".join(f"{key['name']} {key['record']}\n" for key in keys))
+    verdicts = dkimpy("verify", folder / "records", arrived).split("\n")[:-1]
+    assert verdicts == ["letter 0 pass", "letter 1 pass"], verdicts
+
+
+CASES = [*cases(FEW), ("DKIM: dkimpy verifies what the server signs", signed_by_the_server)]
 LONG = cases(MANY)

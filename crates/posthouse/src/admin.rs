@@ -1,11 +1,13 @@
 //! What an operator can ask and change: the requests of the command line, the answers, and who carries them out.
 //!
-//! A running server answers through the [control socket](crate::control). Requests about domains, users and aliases
-//! are carried out by the command itself when no server runs. The shapes here are an interface: what `--json` prints.
+//! A running server answers through the [control socket](crate::control). Requests about domains, users, aliases and
+//! keys are carried out by the command itself when no server runs. The shapes here are an interface: what `--json` prints.
 
+pub(crate) mod alone;
 pub(crate) mod directory;
 pub(crate) mod queue;
 pub(crate) mod show;
+pub(crate) mod signing;
 
 use mail::{DeliveryId, Mailbox, MessageId, ReversePath, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,8 @@ use spool::State;
 pub(crate) enum Request {
     /// About domains, users, aliases.
     Directory(directory::Request),
+    /// About the keys that sign.
+    Signing(signing::Request),
     /// About the queue.
     Queue(queue::Request),
 }
@@ -35,6 +39,10 @@ pub(crate) enum Answer {
     Aliases(Vec<AliasRow>),
     /// A list of catch-alls.
     CatchAlls(Vec<CatchAllRow>),
+    /// A list of keys.
+    Keys(Vec<signing::KeyRow>),
+    /// What a domain publishes.
+    Records(Vec<crate::dns::records::Record>),
     /// Numbers of the queue.
     Summary(Summary),
     /// A page of deliveries.

@@ -8,6 +8,7 @@ mod check;
 mod directory;
 mod queue;
 mod send;
+mod signing;
 mod terminal;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -19,7 +20,7 @@ use crate::{
     config::{self, Config, ConfigError},
     sandbox, wire,
 };
-use arguments::{Arguments, Command, ReferencePage};
+use arguments::{Arguments, CheckWhat, Command, ReferencePage};
 pub(crate) use terminal::say;
 use terminal::warn;
 
@@ -57,8 +58,10 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let place = Place { config: arguments.config, json: arguments.json, clock: Clock::system() };
     match arguments.command {
         Command::Serve => return wire::serve(place.config.as_deref(), place.json, place.clock),
-        Command::Check { what: _ } => return check::config(&place),
+        Command::Check { what: Some(CheckWhat::Dns { domain }) } => return check::dns(&place, domain),
+        Command::Check { what: Some(CheckWhat::Config) | None } => return check::config(&place),
         Command::Domain { verb } => directory::domain(&place, verb)?,
+        Command::Dkim { verb } => return signing::dkim(&place, verb),
         Command::User { verb } => directory::user(&place, verb)?,
         Command::Alias { verb } => directory::alias(&place, verb)?,
         Command::CatchAll { verb } => directory::catch_all(&place, verb)?,

@@ -5,6 +5,7 @@
 //! - [`wire`]: the engines put together, signals, reload;
 //! - [`control`] and [`admin`]: what a running server can be asked, and the answers;
 //! - [`process`] and [`secret`]: as whom it runs and what it may; the secret that outlives it;
+//! - [`signing`] and [`dns`]: the keys that sign our mail, and what our domains publish;
 //! - [`sandbox`]: the server without a file;
 //! - [`logs`]: one event, one line.
 //!
@@ -14,10 +15,12 @@ mod admin;
 mod cli;
 mod config;
 mod control;
+mod dns;
 mod logs;
 mod process;
 mod sandbox;
 mod secret;
+mod signing;
 mod wire;
 
 fn main() -> std::process::ExitCode {

@@ -3,6 +3,8 @@
 //!
 //! Who loses it loses what was sealed under it; nothing that can be made anew: see the manual's page on mending.
 
+mod seal;
+
 use std::{
     fs,
     io::{self, Write as _},
@@ -39,12 +41,18 @@ impl hkdf::KeyType for KeyLength {
 pub(crate) enum Purpose {
     /// The salt that names get which no user has (RFC 5802).
     Invention,
+    /// The hashes in reverse-paths of forwarded mail.
+    Forwarding,
+    /// The private keys that sign our domains' mail.
+    Signing,
 }
 
 impl Purpose {
     fn words(self) -> &'static [u8] {
         match self {
             Self::Invention => b"posthouse 1 invented scram salt",
+            Self::Forwarding => b"posthouse 1 srs",
+            Self::Signing => b"posthouse 1 dkim keys",
         }
     }
 }
@@ -141,9 +149,10 @@ mod tests {
     }
 
     #[test]
-    fn its_keys_are_not_the_secret() {
+    fn each_purpose_has_a_key_of_its_own() {
         let secret = Secret(Zeroizing::new([7; LENGTH]));
-        let invention = secret.key(Purpose::Invention);
+        let [invention, forwarding] = [Purpose::Invention, Purpose::Forwarding].map(|purpose| secret.key(purpose));
+        assert_ne!(invention, forwarding);
         assert_ne!(invention[..], secret.0[..]);
         assert_eq!(invention, secret.key(Purpose::Invention), "the same at every start");
         assert_ne!(invention, Secret(Zeroizing::new([8; LENGTH])).key(Purpose::Invention));

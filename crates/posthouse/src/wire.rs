@@ -20,6 +20,7 @@ mod reload;
 mod settings;
 
 use std::{
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -147,6 +148,23 @@ impl Signals {
 /// Opens the store of a configuration.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Store::open(&config.store_url, &config.data_dir).await.map_err(Into::into)
+}
+
+/// Where this server is, as the internet sees it: the addresses it listens on, or else those of the machine, without
+/// those that only the machine or its network knows.
+pub(crate) fn public_addresses(config: &Config) -> Vec<IpAddr> {
+    let listening: Vec<IpAddr> =
+        config.listeners.iter().flat_map(|listener| &listener.addresses).map(|address| address.ip()).collect();
+    let named = listening.iter().copied().filter(|address| !address.is_unspecified());
+    let all: Vec<IpAddr> = if listening.iter().any(IpAddr::is_unspecified) {
+        named.chain(interfaces::addresses()).collect()
+    } else {
+        named.collect()
+    };
+    let mut public: Vec<IpAddr> = all.into_iter().filter(interfaces::is_public).collect();
+    public.sort_unstable();
+    public.dedup();
+    public
 }
 
 /// A panic is one line of the log like everything else; [`net::tasks`] says which task it was.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use store::{ChangeError, DomainKind, ScramVerifier, Store, Verifiers};
 
 use super::{AliasRow, Answer, CatchAllRow, DomainRow, Refused, UserRow};
-use crate::{config::Config, process, wire};
 
 /// A request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -114,17 +113,4 @@ fn catch_alls(store: &Store) -> Vec<CatchAllRow> {
     let row =
         |entry: store::CatchAll| CatchAllRow { domain: entry.domain.to_string(), target: entry.target.to_string() };
     store.directory().catch_alls().into_iter().map(row).collect()
-}
-
-/// Carries out a request without a server.
-pub(crate) fn answer_alone(config: &Config, request: Request) -> anyhow::Result<Answer> {
-    process::prepare_command(config)?;
-    let _lock = spool::Lock::take(&config.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let store = wire::open_store(config).await?;
-        let answer = answer(&store, request).await.map_err(anyhow::Error::msg);
-        store.close().await;
-        answer
-    })
 }

@@ -34,6 +34,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         verb: DomainVerb,
     },
+    /// The keys that sign a domain's mail
+    Dkim {
+        #[command(subcommand)]
+        verb: DkimVerb,
+    },
     /// The users who may send and have a mailbox
     User {
         #[command(subcommand)]
@@ -65,6 +70,12 @@ pub(super) enum Command {
 pub(super) enum CheckWhat {
     /// The configuration file: every mistake, with its line
     Config,
+    /// What our domains publish in the DNS: what is wrong, in words
+    Dns {
+        /// Only this domain
+        #[arg(value_name = "DOMAIN")]
+        domain: Option<Domain>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -85,10 +96,44 @@ pub(super) enum DomainVerb {
     },
     /// List the domains
     List,
+    /// Print the DNS records that a domain has to publish, as lines of a zone
+    Dns {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+    },
     /// Take no more mail for a domain
     Remove {
         #[arg(value_name = "DOMAIN")]
         domain: Domain,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DkimVerb {
+    /// Make a domain's first keys, RSA and Ed25519; they sign at once
+    Create {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+    },
+    /// Change a domain's keys: run it once for new keys, publish them, run it again to sign with them
+    Rotate {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+        /// Sign with the new keys without looking whether they are published
+        #[arg(long)]
+        unchecked: bool,
+    },
+    /// List the keys
+    List {
+        #[arg(value_name = "DOMAIN")]
+        domain: Option<Domain>,
+    },
+    /// Remove a key
+    Remove {
+        #[arg(value_name = "DOMAIN")]
+        domain: Domain,
+        #[arg(value_name = "SELECTOR")]
+        selector: String,
     },
 }
 

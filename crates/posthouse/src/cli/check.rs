@@ -2,14 +2,19 @@
 
 use std::process::ExitCode;
 
+use mail::Domain;
 use serde_json::json;
 
 use super::{
-    MISUSED, Place,
+    FAILED, MISUSED, Place,
+    directory::{ANOTHER_RELEASE, ask},
+    signing,
     terminal::{say, say_json},
 };
 use crate::{
+    admin::{Answer, Request, directory},
     config::{Config, ConfigError},
+    dns::check::{self, Expected, Status},
     process,
 };
 
@@ -51,4 +56,50 @@ fn say_good(place: &Place, config: &Config) -> anyhow::Result<()> {
         say(&format!("warning: {warning}"));
     }
     Ok(())
+}
+
+/// Asks the DNS what our domains publish, and says what is wrong.
+pub(super) fn dns(place: &Place, only: Option<Domain>) -> anyhow::Result<ExitCode> {
+    let config = place.config()?;
+    let domains = match only {
+        Some(domain) => vec![domain],
+        None => our_domains(place)?,
+    };
+    let mut all = Vec::new();
+    for domain in domains {
+        let records = signing::records_of(place, domain.clone())?;
+        let expected = Expected { domain, hostname: config.hostname.clone(), records, now: place.clock.now() };
+        let domain = expected.domain.to_string();
+        let findings =
+            check::ask(&config, place.clock.clone(), |questions| async move { questions.domain(&expected).await })?;
+        if !place.json {
+            say(&format!("{domain}\n{}", check::report(&findings)));
+        }
+        all.push((domain, findings));
+    }
+    let wrong =
+        all.iter().flat_map(|(_, findings)| findings).filter(|finding| finding.status >= Status::Unknown).count();
+    if place.json {
+        let domains: Vec<_> =
+            all.iter().map(|(domain, findings)| json!({ "domain": domain, "findings": findings })).collect();
+        say_json(&json!({ "good": wrong == 0, "domains": domains }))?;
+    } else {
+        say(&verdict(all.len(), wrong));
+    }
+    Ok(if wrong == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn verdict(domains: usize, wrong: usize) -> String {
+    match (domains, wrong) {
+        (0, _) => "No domains yet: posthouse domain add example.net".into(),
+        (_, 0) => "Everything that mail needs is published.".into(),
+        (_, wrong) => format!("{wrong} things are to be mended; what to publish: posthouse domain dns DOMAIN"),
+    }
+}
+
+fn our_domains(place: &Place) -> anyhow::Result<Vec<Domain>> {
+    let Answer::Domains(rows) = ask(place, Request::Directory(directory::Request::DomainList))? else {
+        anyhow::bail!(ANOTHER_RELEASE);
+    };
+    rows.iter().map(|row| row.domain.parse().map_err(anyhow::Error::from)).collect()
 }

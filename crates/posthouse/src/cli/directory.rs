@@ -8,14 +8,18 @@ use store::DomainKind;
 use super::{
     Place,
     arguments::{AliasVerb, CatchAllVerb, DomainVerb, UserVerb},
+    signing,
     terminal::{password, say, say_json, say_table},
 };
 use crate::{
-    admin::{Answer, Request, directory},
+    admin::{self, Answer, Request, directory},
     config::Config,
     control::{self, ControlError},
 };
 
+/// What there is to say of an answer to another question.
+pub(super) const ANOTHER_RELEASE: &str =
+    "the server answered something else than it was asked; use the command of its release";
 /// How often a command tries again that finds the directory free and then taken.
 const COLLISIONS_MAX: u32 = 50;
 
@@ -24,7 +28,9 @@ pub(super) fn domain(place: &Place, verb: DomainVerb) -> anyhow::Result<()> {
     match verb {
         DomainVerb::Add { domain, relay } => {
             let kind = if relay { DomainKind::Relay } else { DomainKind::Local };
-            let done = format!("{domain} is a domain of this server now.");
+            let done = format!(
+                "{domain} is a domain of this server now, and its mail is signed. What to publish: posthouse domain dns {domain}"
+            );
             change(place, directory::Request::DomainAdd { domain, kind }, &done)
         }
         DomainVerb::Remove { domain } => {
@@ -32,6 +38,7 @@ pub(super) fn domain(place: &Place, verb: DomainVerb) -> anyhow::Result<()> {
             change(place, directory::Request::DomainRemove { domain }, &done)
         }
         DomainVerb::List => list(place, directory::Request::DomainList),
+        DomainVerb::Dns { domain } => signing::domain_dns(place, domain),
     }
 }
 
@@ -88,7 +95,7 @@ pub(super) fn catch_all(place: &Place, verb: CatchAllVerb) -> anyhow::Result<()>
 }
 
 fn change(place: &Place, request: directory::Request, done: &str) -> anyhow::Result<()> {
-    ask(place, request)?;
+    ask(place, Request::Directory(request))?;
     if place.json {
         return say_json(&serde_json::json!({ "changed": 1 }));
     }
@@ -98,7 +105,7 @@ fn change(place: &Place, request: directory::Request, done: &str) -> anyhow::Res
 
 /// The running server if there is one, else the store itself. Another command that has the directory just then is
 /// waited for, as is a server that starts.
-fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
+pub(super) fn ask(place: &Place, request: Request) -> anyhow::Result<Answer> {
     let config = place.config()?;
     for _ in 0..COLLISIONS_MAX {
         match ask_once(place, &config, request.clone()) {
@@ -109,9 +116,9 @@ fn ask(place: &Place, request: directory::Request) -> anyhow::Result<Answer> {
     ask_once(place, &config, request)
 }
 
-fn ask_once(place: &Place, config: &Config, request: directory::Request) -> anyhow::Result<Answer> {
+fn ask_once(place: &Place, config: &Config, request: Request) -> anyhow::Result<Answer> {
     // This waits for as long as somebody has the directory and does not answer.
-    let asked = control::ask(&config.data_dir, Request::Directory(request.clone()));
+    let asked = control::ask(&config.data_dir, request.clone());
     match asked {
         Ok(answer) => Ok(answer),
         // Whoever forgot --config does not edit a sandbox that nobody started.
@@ -119,13 +126,13 @@ fn ask_once(place: &Place, config: &Config, request: directory::Request) -> anyh
             "there is no sandbox in ./{}; start one with `posthouse serve`, or name your configuration with --config FILE",
             config.data_dir.display()
         ),
-        Err(ControlError::NotRunning(_)) => directory::answer_alone(config, request),
+        Err(ControlError::NotRunning(_)) => admin::alone::answer(config, request, &place.clock),
         Err(other) => Err(other.into()),
     }
 }
 
 fn list(place: &Place, request: directory::Request) -> anyhow::Result<()> {
-    let answer = ask(place, request)?;
+    let answer = ask(place, Request::Directory(request))?;
     match answer {
         Answer::Domains(rows) if place.json => say_json(&rows)?,
         Answer::Users(rows) if place.json => say_json(&rows)?,
@@ -151,9 +158,7 @@ fn list(place: &Place, request: directory::Request) -> anyhow::Result<()> {
                 "No catch-alls yet: posthouse catch-all add example.net ann@example.net",
             );
         }
-        Answer::Changed(_) | Answer::Summary(_) | Answer::Deliveries(_) | Answer::Message(_) => {
-            bail!("the server answered something else than it was asked; use the command of its release")
-        }
+        _ => bail!(ANOTHER_RELEASE),
     }
     Ok(())
 }

@@ -12,6 +12,20 @@ pub(super) fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
+/// Whether an address can be reached from everywhere.
+pub(super) fn is_public(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => {
+            // RFC 6598: what a provider keeps behind its own translation.
+            let shared = four.to_bits() >> 22 == Ipv4Addr::new(100, 64, 0, 0).to_bits() >> 22;
+            !(four.is_loopback() || four.is_private() || four.is_link_local() || four.is_unspecified() || shared)
+        }
+        IpAddr::V6(six) => {
+            !(six.is_loopback() || six.is_unicast_link_local() || six.is_unique_local() || six.is_unspecified())
+        }
+    }
+}
+
 /// A leaf `|-- 192.0.2.1` followed by `/32 host LOCAL` is an address of ours.
 fn parse_v4(text: &str) -> Vec<IpAddr> {
     let mut leaf: Option<Ipv4Addr> = None;

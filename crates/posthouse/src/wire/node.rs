@@ -22,6 +22,7 @@ use crate::{
     process::{self, Sockets},
     sandbox::{self, Made},
     secret::{Purpose, Secret},
+    signing::Keyring,
 };
 
 /// A running server.
@@ -102,6 +103,8 @@ impl Node {
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
+        let keyring = Arc::new(Keyring::new(store.clone(), secret));
+        inbound.set_signers(Arc::clone(&keyring) as _);
         let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
         inbound.set_filters(settings::filters(&config, &dialer, &clock));
         let outbound = outbound_engine(&config, resolver, &spool, &store, &inbound, &clock, &chance)?;
@@ -116,7 +119,14 @@ impl Node {
             outbound: outbound.clone(),
             clock: clock.clone(),
         };
-        serve_control(&config, queue, &tasks)?;
+        let signing = admin::signing::Signing {
+            store: store.clone(),
+            keyring,
+            chance: chance.clone(),
+            hostname: config.hostname.clone(),
+            addresses: super::public_addresses(&config),
+        };
+        serve_control(&config, queue, signing, &tasks)?;
         tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
         let face = Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
         serve_listeners(listeners, &services, &inbound, face, &tasks);
@@ -249,15 +259,21 @@ fn serve_listeners(
     }
 }
 
-fn serve_control(config: &Config, queue: admin::queue::Queue, tasks: &Tasks) -> anyhow::Result<()> {
+fn serve_control(
+    config: &Config,
+    queue: admin::queue::Queue,
+    signing: admin::signing::Signing,
+    tasks: &Tasks,
+) -> anyhow::Result<()> {
     let bound = control::Bound::bind(&config.data_dir)
         .with_context(|| format!("cannot make the control socket {}", control::path(&config.data_dir).display()))?;
     let clock = queue.clock.clone();
     let answer = move |request: Request| {
-        let queue = queue.clone();
+        let (queue, signing) = (queue.clone(), signing.clone());
         async move {
             let answer: Result<Answer, String> = match request {
-                Request::Directory(request) => admin::directory::answer(&queue.store, request).await,
+                Request::Directory(request) => signing.edit(request, queue.clock.now()).await,
+                Request::Signing(request) => signing.answer(request, queue.clock.now()).await,
                 Request::Queue(request) => queue.answer(request).await,
             };
             answer
