@@ -6,6 +6,10 @@
 
 use std::{
     pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -54,6 +58,9 @@ pub enum HttpError {
     /// The peer closed, or speaks something else.
     #[error("{0}")]
     Peer(String),
+    /// It said that all is well before it can have read the question.
+    #[error("it answered before it had the whole request")]
+    Early,
     /// The answer is larger than anybody needs.
     #[error("the answer is larger than {0} octets")]
     TooLarge(usize),
@@ -81,7 +88,7 @@ impl Post {
 /// The two ends of a body of `length` octets.
 pub fn body(length: u64) -> (Pieces, Body) {
     let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
-    (Pieces(sender), Body { pieces: receiver, left: length })
+    (Pieces(sender), Body { pieces: receiver, left: length, taken: Arc::new(AtomicBool::new(length == 0)) })
 }
 
 /// Where the pieces of a body go in. Dropped before all octets were given, it breaks the exchange off.
@@ -100,6 +107,8 @@ impl Pieces {
 pub struct Body {
     pieces: mpsc::Receiver<Bytes>,
     left: u64,
+    /// Whether nothing is left: told to who does not have the body any more.
+    taken: Arc<AtomicBool>,
 }
 
 /// Fewer octets were given than were said.
@@ -118,6 +127,7 @@ impl hyper::body::Body for Body {
         self.pieces.poll_recv(cx).map(|piece| match piece {
             Some(piece) => {
                 self.left = self.left.saturating_sub(piece.len() as u64);
+                self.taken.store(self.left == 0, Ordering::Relaxed);
                 Some(Ok(Frame::data(piece)))
             }
             None => Some(Err(CutShort)),
@@ -133,12 +143,13 @@ impl hyper::body::Body for Body {
     }
 }
 
-/// Sends the request and reads the answer, whose body may have `max` octets.
+/// Sends the request and reads the answer, whose body may have `max` octets. An error may be answered before the request is
+/// whole; that all is well, may not.
 pub async fn post<S>(stream: S, post: Post, body: Body, max: usize) -> Result<Answer, HttpError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let length = body.left;
+    let (length, taken) = (body.left, Arc::clone(&body.taken));
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.version_mut() = Version::HTTP_11;
@@ -150,6 +161,9 @@ where
     let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.map_err(|error| peer(&error))?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| peer(&error))?;
+        if response.status().is_success() && !taken.load(Ordering::Relaxed) {
+            return Err(HttpError::Early);
+        }
         let status = response.status().as_u16();
         Ok(Answer { status, body: gather(response.into_body(), max).await? })
     };

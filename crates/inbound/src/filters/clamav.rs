@@ -3,7 +3,8 @@
 //! ```text
 //! C: zINSTREAM\0  LENGTH piece  LENGTH piece … 0      S: stream: OK\0 | stream: NAME FOUND\0 | … ERROR\0
 //! ```
-//! clamd answers early when the message passes its own bound, and closes: the answer is read while pieces are written.
+//! clamd answers early when the message passes its own bound, and closes: the answer is read while pieces are written. That
+//! all is well can't be said before everything was.
 
 use std::time::Instant;
 
@@ -39,18 +40,26 @@ async fn exchange(channel: Channel, letter: &Letter<'_>) -> Result<Vec<u8>, Trou
     let mut answer = std::pin::pin!(read(&mut input));
     let written = tokio::select! {
         biased;
-        answer = &mut answer => return answer,
+        answer = &mut answer => return early(answer?),
         written = write(&mut output, letter) => written,
     };
     match written {
         Ok(()) => answer.await,
         Err(Trouble::Broken(why)) => match answer.await {
             // It has closed after it said why.
-            Ok(words) => Ok(words),
+            Ok(words) => early(words),
             Err(_) => Err(Trouble::Broken(why)),
         },
         Err(trouble) => Err(trouble),
     }
+}
+
+/// An answer before the message was whole: it can only be that something is wrong.
+fn early(answer: Vec<u8>) -> Result<Vec<u8>, Trouble> {
+    if answer.trim_ascii().ends_with(b"ERROR") {
+        return Ok(answer);
+    }
+    Err(Trouble::Nonsense("it came before the message was whole".into()))
 }
 
 async fn write(output: &mut (impl AsyncWrite + Unpin), letter: &Letter<'_>) -> Result<(), Trouble> {

@@ -107,6 +107,31 @@ async fn what_is_no_http_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_agrees_to_what_it_has_not_heard() {
+    for (answer, early) in
+        [(&b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..], true), (b"HTTP/1.1 413 No\r\n\r\n", false)]
+    {
+        let net = Net::new();
+        let mut listener = net.internet.listen(format!("192.0.2.7:{PORT}").parse().unwrap()).unwrap();
+        let channel = net.dial(&format!("192.0.2.7:{PORT}")).await.unwrap();
+        let (mut server, _) = listener.accept().await;
+        let hasty = async move {
+            // The head has come, and nothing of the body.
+            let mut read = Vec::new();
+            while !read.ends_with(b"\r\n\r\n") {
+                assert_ne!(server.read_buf(&mut read).await.unwrap(), 0);
+            }
+            server.write_all(answer).await.unwrap();
+            server.shutdown().await.unwrap();
+        };
+        let (_pieces, stream) = http::body(10);
+        let (answer, ()) = tokio::join!(http::post(channel, Post::new("x", "/").unwrap(), stream, 100), hasty);
+        assert_eq!(matches!(answer, Err(HttpError::Early)), early, "{answer:?}");
+        assert_eq!(matches!(answer, Ok(Answer { status: 413, .. })), !early, "{answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_is_cut_short_is_no_request() {
     let net = Net::new();
     let mut listener = net.internet.listen(format!("192.0.2.7:{PORT}").parse().unwrap()).unwrap();

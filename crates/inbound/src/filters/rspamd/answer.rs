@@ -287,4 +287,25 @@ mod tests {
         assert_eq!(place("-2"), Which::FromBottom(1));
         assert_eq!(place("-9223372036854775808"), Which::FromBottom(9_223_372_036_854_775_807));
     }
+
+    /// Whatever is answered: nothing panics, and what is added is whole fields.
+    #[test]
+    fn any_answer() {
+        use proptest::prelude::*;
+        let value =
+            "(\"(a|:|\\\\r\\\\n|\\\\t| |X-A|\u{416}){0,6}\"|-?[0-9]{1,20}|null|\\[\"a\"\\]|\\{\"value\": \"b\"\\})";
+        let actions = "(no action|greylist|add header|rewrite subject|reject|discard|other)";
+        proptest!(|(action in actions, name in value, one in value, two in value, three in value)| {
+            let name = if name.starts_with('"') { name } else { "\"X\"".into() };
+            let answer = format!(
+                r#"{{"action": "{action}", "subject": {one}, "dkim-signature": {two}, "symbols": {{{name}: {{"score": 1}}}},
+                "milter": {{"add_headers": {{{name}: {three}}}, "remove_headers": {{{name}: {two}}}}}}}"#
+            );
+            if let Ok(opinion) = opinion(&answer, Direction::In) {
+                let added = [opinion.changes.added(), b"\r\n"].concat();
+                prop_assert_eq!(mail::header::Header::parse(&added, 100).end, added.len() - 2);
+                prop_assert!(added.is_ascii());
+            }
+        });
+    }
 }

@@ -121,6 +121,23 @@ async fn g7_a_filter_that_does_not_read_a_large_message() {
     }
 }
 
+/// That all is well is believed of nobody who can't have read the message.
+#[tokio::test]
+async fn g7_an_answer_before_the_question() {
+    let large = LETTER.replace("Hello", &"y\r\n".repeat(500_000));
+    for (tongue, words) in [
+        (Tongue::Rspamd, http(r#"{"action": "no action"}"#)),
+        (Tongue::ClamAv, b"stream: OK\0".to_vec()),
+        (Tongue::Hook, http(r#"{"action": "accept"}"#)),
+    ] {
+        let (world, internet) = (World::new().await, Internet::new());
+        let fake = Fake::start(&internet, tongue, Manner::Babbles(words));
+        world.filter(&internet, [fake.settings("hasty")]);
+        let reply = world.bring(&large).await;
+        assert!(reply.starts_with("451 4.7.1"), "{tongue:?}: {reply}");
+    }
+}
+
 #[tokio::test]
 async fn g7_nobody_there() {
     let (world, internet) = (World::new().await, Internet::new());
