@@ -125,10 +125,17 @@ impl Findings<'_> {
     pub(super) fn charges(&self, actions: &Actions) -> Vec<Charge> {
         let mut charges = Vec::new();
         charges.extend(self.charge_of_dmarc(actions));
-        charges.extend(self.charge_of_spf(actions));
-        charges.extend(self.charge_of_dkim(actions));
+        // Who is shown to be the author is not suspect for the way the message took, nor for another's broken signature.
+        if !self.is_author_shown() {
+            charges.extend(self.charge_of_spf(actions));
+            charges.extend(self.charge_of_dkim(actions));
+        }
         charges.extend(self.charge_of_iprev(actions));
         charges
+    }
+
+    fn is_author_shown(&self) -> bool {
+        matches!(&self.dmarc, OfDmarc::Verdict { verdict, .. } if verdict.outcome == dmarc::Outcome::Pass)
     }
 
     fn charge_of_spf(&self, actions: &Actions) -> Option<Charge> {

@@ -278,7 +278,8 @@ pub(crate) const VERIFY: Section = Section {
     about: "What is done about mail from strangers that nobody vouches for: SPF, DKIM, DMARC, ARC and the name of the \
             client. `accept` takes it, `tag` takes it with a field X-Posthouse-Suspect, `quarantine` with \
             X-Posthouse-Quarantine (a maildir has it in the folder Junk), `defer` says 451, `reject` 550. The gravest \
-            that applies is done. Every result stands in Authentication-Results.",
+            that applies is done. SPF and DKIM are not held against a message that DMARC passes. Every result stands in \
+            Authentication-Results.",
     keys: &[
         &VERIFY_ENABLED,
         &SPF_FAIL,

@@ -32,6 +32,9 @@ async fn a_signature_vouches_where_spf_does_not() {
     );
     assert!(results.contains("; dkim=pass (256-bit key) header.d=good.example header.i=@good.example header.s=s1 header.a=ed25519-sha256 header.b="), "{results}");
     assert!(results.ends_with("; dmarc=pass (p=reject of good.example) header.from=good.example"), "{results}");
+    assert_eq!(field(&content, "X-Posthouse-Suspect"), None);
+    let unsigned = LETTER.replace("good.example>", "nodmarc.example>");
+    let content = scene.deliver(FORGER, "gil@good.example", unsigned.as_bytes()).await;
     assert_eq!(field(&content, "X-Posthouse-Suspect").as_deref(), Some("spf=fail smtp.mailfrom=good.example"));
 }
 
