@@ -270,6 +270,7 @@ impl Message {
         if signature.is_expired(now) {
             return Err(wrong(DkimReason::Expired));
         }
+        signature.require_all_named(fields).map_err(wrong)?;
         let mut scratch = Vec::with_capacity(2048);
         fields.select(signature.names.iter().copied(), Some(set.message.index), signature.header, &mut scratch);
         let blank = tags.tag("b").map(|tag| tag.range.clone()).unwrap_or_default();

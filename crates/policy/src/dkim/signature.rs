@@ -5,7 +5,7 @@ use crate::{
     tags::{self, Tags},
 };
 
-use super::{canon::Canon, hash::Sha256, verdict::Reason};
+use super::{canon::Canon, fields::Fields, hash::Sha256, verdict::Reason};
 
 /// Octets of a field's value that are read. Real ones have less than 2,000.
 pub const FIELD_OCTETS: usize = 16 * 1024;
@@ -15,6 +15,19 @@ pub const NAMES_MAX: usize = 500;
 const SIGNATURE_OCTETS: usize = 1024;
 /// RFC 5321 §4.5.3.1.1: octets of a local part; `i=` may be encoded, so this is for what it stands for.
 const LOCAL_OCTETS: usize = 64;
+/// Fields of which a message has one (RFC 5322 §3.6, RFC 2045), and which decide what its readers see.
+const ONCE: [&str; 10] = [
+    "From",
+    "Reply-To",
+    "To",
+    "Cc",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+];
 /// RFC 6376 §3.5: decimal digits in `l=`.
 const LENGTH_DIGITS: usize = 76;
 
@@ -155,6 +168,17 @@ impl<'a> Signature<'a> {
         // A time before the epoch is before every x=.
         let now = u64::try_from(now.as_secs()).unwrap_or(0);
         self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    /// RFC 6376 §8.15: a signature means the lowest fields of a name, and readers may be shown the others. Nothing can be
+    /// said against fields that are not signed at all.
+    ///
+    /// # Errors
+    /// Which of the fields that a message has once is there more often than this signature names it.
+    pub(crate) fn require_all_named(&self, fields: &Fields<'_>) -> Result<(), Reason> {
+        let named = |once: &str| self.names.iter().filter(|name| name.eq_ignore_ascii_case(once)).count();
+        let added = ONCE.into_iter().find(|once| (1..fields.count(once)).contains(&named(once)));
+        added.map_or(Ok(()), |once| Err(Reason::MoreThanSigned(once)))
     }
 
     /// Where its key is published.

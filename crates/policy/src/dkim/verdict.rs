@@ -92,6 +92,10 @@ pub enum Reason {
     /// A line of the header section is no field.
     #[error("the header is broken")]
     BrokenHeader,
+    /// A field that a message has once is there more often than `h=` names it (RFC 6376 §8.15): anybody could have
+    /// added the one that readers are shown.
+    #[error("{0} is there more often than it is signed")]
+    MoreThanSigned(&'static str),
     /// The DNS did not answer.
     #[error("the key could not be looked up")]
     KeyUnavailable,
@@ -146,6 +150,7 @@ impl Reason {
             | Self::TooManySignatures
             | Self::TooManyFields
             | Self::BrokenHeader
+            | Self::MoreThanSigned(_)
             | Self::WeakKey(_)
             | Self::HugeKey(_)
             | Self::BodyBeyond => Outcome::Policy,

@@ -205,7 +205,7 @@ fn accept(signature: &Signature<'_>, fields: &Fields<'_>, now: Timestamp) -> Res
     if signature.is_expired(now) {
         return Err(Reason::Expired);
     }
-    Ok(())
+    signature.require_all_named(fields)
 }
 
 /// A verdict on something unread.
@@ -231,4 +231,49 @@ fn describe(verdict: &mut Verdict, tags: &Tags<'_>) {
     let base64 = |character: &char| character.is_ascii_alphanumeric() || matches!(character, '+' | '/' | '=');
     let start = tags.get("b").unwrap_or_default().chars().filter(base64);
     verdict.signature_start = start.take(START_CHARACTERS).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    use super::*;
+    use crate::dkim::{Canon, PrivateKey};
+
+    /// What becomes of a message with that header, of which `signed` was signed under these names.
+    fn reason(signed: &str, names: &str, header: &str) -> Option<Reason> {
+        let key = PrivateKey::generate_ed25519().unwrap();
+        let empty = STANDARD.encode(hash::sha256(b""));
+        let mut field = format!(
+            "DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed; d=b.example; s=s; h={names}; bh={empty}; b="
+        );
+        let text = format!("{field}\r\n{signed}");
+        let fields = Fields::parse(text.as_bytes());
+        let mut hashed = Vec::new();
+        fields.select(names.split(':'), Some(0), Canon::Relaxed, &mut hashed);
+        fields.canonical_without(0, 0..0, Canon::Relaxed, &mut hashed);
+        write!(field, "{}\r\n", STANDARD.encode(key.sign(&hash::sha256(&hashed)).unwrap())).unwrap();
+        let (text, mut bodies) = (field + header, BodyHasher::default());
+        let mut verify = Verify::new(&Fields::parse(text.as_bytes()), Timestamp::from_secs(0), &mut bodies);
+        let record = Answer::Txt(vec![key.public_record().unwrap().into_bytes()]);
+        for question in verify.questions().cloned().collect::<Vec<_>>() {
+            verify.answer(&question, &record);
+        }
+        verify.finish(&bodies.finish()).verdicts[0].reason
+    }
+
+    #[test]
+    fn a_field_added_above_the_one_that_is_signed_is_not_vouched_for() {
+        let (letter, names) = ("From: a@b.example\r\nSubject: Hello\r\nX: y\r\n", "from:subject:x");
+        let check = |header: &str, expect| assert_eq!(reason(letter, names, header), expect, "{header}");
+        check(letter, None);
+        check(&format!("X: z\r\nTo: c@d.example\r\nTo: e@f.example\r\n{letter}"), None);
+        check(&format!("subject : Pay now\r\n{letter}"), Some(Reason::MoreThanSigned("Subject")));
+        check(&format!("From: c@d.example\r\n{letter}"), Some(Reason::MoreThanSigned("From")));
+        // Whoever signs two has written two.
+        let two = format!("Subject: Hi\r\n{letter}");
+        assert_eq!(reason(&two, "from:subject:subject", &two), None);
+    }
 }

@@ -73,9 +73,9 @@ fn e6_ten_thousand_names_in_h() {
 #[test]
 fn e6_many_fields_of_the_names_that_are_signed() {
     // Ten signatures of 490 names each, over as many fields as are looked at: every name means another field.
-    let names = "to:".repeat(NAMES_MAX - 15);
+    let names = "comments:".repeat(NAMES_MAX - 15);
     let top = signatures(LETTER, &signer()).replace("h=From:", &format!("h={names}From:")).repeat(5);
-    let fields = |count: usize| "To: x\r\n".repeat(count);
+    let fields = |count: usize| "Comments: x\r\n".repeat(count);
     let message = [top.as_bytes(), fields(FIELDS_MAX - 100).as_bytes(), LETTER].concat();
     let report = verify(&message, &Zone::ours());
     assert!(report.verdicts.iter().all(|verdict| verdict.reason == Some(Reason::Signature)));
