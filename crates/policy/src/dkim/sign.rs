@@ -23,19 +23,27 @@ use super::{
 };
 
 /// Fields that are named once more than they occur, so that nobody adds another one behind our signature
-/// (RFC 6376 §5.4, §8.15). RFC 8058 §4 wants both List-Unsubscribe fields signed.
-pub const OVERSIGNED: &[&str] =
-    &["From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post"];
-/// Fields that are signed as often as they occur (RFC 6376 §5.4.1).
-pub const SIGNED: &[&str] = &[
-    "Sender",
+/// (RFC 6376 §5.4, §8.15): those that readers are shown, where their answers go, and as what the body is shown.
+/// RFC 8058 §4 wants both List-Unsubscribe fields signed.
+pub const OVERSIGNED: &[&str] = &[
+    "From",
     "Reply-To",
+    "To",
     "Cc",
-    "In-Reply-To",
-    "References",
+    "Subject",
+    "Date",
+    "Message-ID",
     "MIME-Version",
     "Content-Type",
     "Content-Transfer-Encoding",
+    "List-Unsubscribe",
+    "List-Unsubscribe-Post",
+];
+/// Fields that are signed as often as they occur (RFC 6376 §5.4.1).
+pub const SIGNED: &[&str] = &[
+    "Sender",
+    "In-Reply-To",
+    "References",
     "List-Id",
     "List-Help",
     "List-Post",

@@ -111,6 +111,11 @@ fn f2_a_field_added_behind_our_signature_fails() {
         "To: everybody@example.org",
         "Date: Tue, 24 Nov 2026 12:00:00 +0000",
         "Message-ID: <x@example.org>",
+        "Reply-To: eve@example.org",
+        "Cc: everybody@example.org",
+        "MIME-Version: 1.0",
+        "Content-Type: text/html",
+        "Content-Transfer-Encoding: base64",
         "List-Unsubscribe: <https://example.org/>",
         "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
     ] {

@@ -30,7 +30,8 @@ fn the_field_is_folded_and_names_what_it_signs() {
         assert_eq!(signature.expires, Some(1_795_525_200));
         assert_eq!(
             signature.names.join(":"),
-            "From:From:To:To:To:Subject:Date:Message-ID:List-Unsubscribe:List-Unsubscribe-Post:Cc"
+            "From:From:Reply-To:To:To:To:Cc:Cc:Subject:Date:Message-ID:MIME-Version:Content-Type:\
+             Content-Transfer-Encoding:List-Unsubscribe:List-Unsubscribe-Post"
         );
     }
     assert_eq!(values.len(), 2);
