@@ -8,10 +8,12 @@ use std::borrow::Cow;
 
 use super::lexer::Lexer;
 
-/// Octets of a word with non-ASCII characters that are converted: a name of 253 octets has no more.
-const WORD_OCTETS: usize = 2048;
 /// Values before the results. Honest fields have one or two; some that leave the id out have a few more.
 const VALUES_MAX: usize = 16;
+/// Octets before the results when there are others than ASCII. Converting names costs much, and names are short.
+const FOREIGN_OCTETS: usize = 256;
+/// Values before the results when there are octets other than ASCII: the id and its version.
+const FOREIGN_VALUES: usize = 2;
 
 /// Whether the value of an Authentication-Results field, folds included, could be taken for one of `our_id`. Linear.
 pub fn claims_to_be(field_value: &[u8], our_id: &str) -> bool {
@@ -23,12 +25,15 @@ pub fn claims_to_be(field_value: &[u8], our_id: &str) -> bool {
     }
     let text = String::from_utf8_lossy(field_value);
     let Some(Head { values, end }) = head(&text) else { return true };
+    let head = text.get(..end).unwrap_or_default();
+    if !head.is_ascii() && (head.len() > FOREIGN_OCTETS || values.len() > FOREIGN_VALUES) {
+        return true;
+    }
     // An id of nothing, in an encoded word, or of what is no name.
     let Some(id) = values.first().filter(|id| !id.is_empty() && !id.contains("=?")) else { return true };
     if ascii(id).is_none() {
         return true;
     }
-    let head = text.get(..end).unwrap_or_default();
     let (joined, unescaped) = (without_folds(head), head.replace(['"', '\\'], ""));
     is_ours_in_pieces(&values, ours) || [head, &joined, &unescaped].iter().any(|head| names(head, ours))
 }
@@ -68,12 +73,9 @@ fn is_ours_in_pieces(values: &[String], ours: &str) -> bool {
 
 /// Whether one of the words is our name.
 fn names(head: &str, ours: &str) -> bool {
-    words(head).any(|word| match ascii(word) {
-        // Some characters become blanks or brackets when converted.
-        Some(name) => words(&name).any(|name| name.trim_matches('.').eq_ignore_ascii_case(ours)),
-        // Too long to be converted, so it may come out as anything.
-        None => word.len() > WORD_OCTETS,
-    })
+    // Some characters become blanks or brackets when converted.
+    let is_ours = |name: &str| words(name).any(|name| name.trim_matches('.').eq_ignore_ascii_case(ours));
+    words(head).any(|word| ascii(word).is_some_and(|name| is_ours(&name)))
 }
 
 /// What names could consist of.
@@ -87,7 +89,7 @@ fn ascii(text: &str) -> Option<Cow<'_, str>> {
     if text.is_ascii() {
         return Some(Cow::Borrowed(text));
     }
-    (text.len() <= WORD_OCTETS).then(|| idna::domain_to_ascii(text).ok()).flatten().map(Cow::Owned)
+    idna::domain_to_ascii(text).ok().map(Cow::Owned)
 }
 
 /// Control characters but tabs and folds; a bare CR or LF is one.

@@ -184,6 +184,11 @@ fn fields_in_our_name_are_ours_to_remove() {
     }
     let hidden = format!("m{}x.example.net; none", "\u{ad}".repeat(5000));
     assert!(claims_to_be(hidden.as_bytes(), OURS));
+    // Converting all these names would take seconds.
+    let name = "\u{4e00}".repeat(600);
+    assert!(claims_to_be(format!("x ({}); none", format!("{name}/").repeat(140)).as_bytes(), OURS));
+    assert!(claims_to_be(format!("x {}; none", "\u{4e00}".repeat(100)).as_bytes(), OURS));
+    assert!(claims_to_be("x \u{fc} \u{fc}; none".as_bytes(), OURS));
 }
 
 #[test]
