@@ -48,6 +48,7 @@ pub(crate) fn config() -> Config {
         addresses: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)],
         tls,
         trusted_networks: Vec::new(),
+        proxy_networks: Vec::new(),
         plaintext_auth: service != Service::Http,
         bare_newline: BareNewline::default_of(service),
     };

@@ -69,6 +69,9 @@ keys! {
     LISTENER_TLS = "tls", "off, starttls or implicit", "starttls; off for http", r#""starttls""#;
     /// Networks whose clients may relay without authentication.
     LISTENER_TRUSTED = "trusted_networks", "networks", "none", r#"["192.0.2.0/24"]"#;
+    /// Networks of proxies: each of their connections must begin with a PROXY header, version 1 or 2, that says who the
+    /// client is. From anybody else such a header is a wrong command.
+    LISTENER_PROXY = "proxy_networks", "networks", "none", r#"["10.0.0.0/8"]"#;
     /// Whether passwords are taken over a connection without TLS.
     LISTENER_PLAINTEXT = "plaintext_auth", "true or false", "false", "false";
     /// What to do with a message that holds a bare CR or LF: `refuse` it, or `normalise` it (an LF becomes CRLF, a CR
@@ -228,13 +231,11 @@ pub(crate) const LISTENER: Section = Section {
         &LISTENER_ADDRESS,
         &LISTENER_TLS,
         &LISTENER_TRUSTED,
+        &LISTENER_PROXY,
         &LISTENER_PLAINTEXT,
         &LISTENER_BARE,
     ],
-    later: &[(
-        "proxy_networks",
-        "the PROXY protocol is not in this version; remove the key, and let clients connect directly",
-    )],
+    later: &[],
 };
 
 /// `[tls]`.

@@ -76,6 +76,8 @@ pub(crate) struct Listener {
     pub(crate) tls: ListenerTls,
     /// Who may relay without authentication.
     pub(crate) trusted_networks: Vec<Network>,
+    /// Who speaks for its clients by the PROXY protocol.
+    pub(crate) proxy_networks: Vec<Network>,
     /// Whether passwords are taken in clear text.
     pub(crate) plaintext_auth: bool,
     /// Bare CR or LF in a message.
@@ -117,11 +119,13 @@ fn read_one(
     }
     let tls = reader.word(&keys::LISTENER_TLS, &TLS);
     let trusted = reader.list(&keys::LISTENER_TRUSTED, value::network).unwrap_or_default();
+    let proxies = reader.list(&keys::LISTENER_PROXY, value::network).unwrap_or_default();
     let plaintext = reader.flag(&keys::LISTENER_PLAINTEXT);
     let bare_newline = reader.word(&keys::LISTENER_BARE, &BARE);
     let service = service?.value;
     if service == Service::Http {
-        refuse_for_http(&mut reader, tls.as_ref(), &trusted, plaintext.as_ref());
+        let networks = trusted.first().or(proxies.first());
+        refuse_for_http(&mut reader, tls.as_ref(), networks, plaintext.as_ref());
     }
     let default_tls = if service == Service::Http { ListenerTls::Off } else { ListenerTls::StartTls };
     Some(Listener {
@@ -129,6 +133,7 @@ fn read_one(
         addresses: addresses.into_iter().map(|placed| placed.value).collect(),
         tls: tls.map_or(default_tls, |placed| placed.value),
         trusted_networks: trusted.into_iter().map(|placed| placed.value).collect(),
+        proxy_networks: proxies.into_iter().map(|placed| placed.value).collect(),
         plaintext_auth: plaintext.is_some_and(|placed| placed.value),
         bare_newline: bare_newline.map_or(BareNewline::default_of(service), |placed| placed.value),
     })
@@ -149,14 +154,14 @@ fn service(text: &str) -> Result<Service, String> {
 fn refuse_for_http(
     reader: &mut Reader<'_>,
     tls: Option<&Placed<ListenerTls>>,
-    trusted: &[Placed<Network>],
+    networks: Option<&Placed<Network>>,
     plaintext: Option<&Placed<bool>>,
 ) {
     if let Some(tls) = tls.filter(|tls| tls.value != ListenerTls::Off) {
         let complaint = Complaint::at(tls.span.clone(), "HTTPS is not in this version");
         reader.complain(complaint.help("use off, listen on loopback only, and put a TLS proxy in front"));
     }
-    let misplaced = trusted.first().map(|network| &network.span).or(plaintext.map(|flag| &flag.span));
+    let misplaced = networks.map(|network| &network.span).or(plaintext.map(|flag| &flag.span));
     if let Some(span) = misplaced {
         reader.complain(Complaint::at(span.clone(), "this means nothing on an http listener").help("remove the line"));
     }

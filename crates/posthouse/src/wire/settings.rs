@@ -46,6 +46,7 @@ pub(super) fn inbound(
         settings.fix_ups = FixUps::On;
     }
     settings.trusted_networks = listener.trusted_networks.iter().filter_map(network).collect();
+    settings.gate.proxy_networks = listener.proxy_networks.iter().filter_map(network).collect();
     settings.verification = config.verify.clone().filter(|_| listener.service == Service::Mx).map(Arc::new);
     settings.expire = config.delivery.expire;
     settings.connections_per_address = saturating(config.limits.connections_per_address);

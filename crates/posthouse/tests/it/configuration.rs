@@ -20,7 +20,7 @@ data_dir = 5
 service = "smpt"
 address = ["0.0.0.0:25", "127.0.0.1"]
 tls = "start"
-proxy_networks = ["10.0.0.0/8"]
+proxy_networks = ["10.0.0.0/33"]
 
 [[listener]]
 service = "lmtp"
