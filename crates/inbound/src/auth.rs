@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use mail::{Mailbox, Reply};
+use mail::{Mailbox, Reply, Timestamp};
 use net::{Chance, Clock, tasks::Tasks};
 use policy::{
     client,
@@ -151,6 +151,16 @@ impl Authenticator {
             Err(Denied::Wrong) => self.tries().failed(pair, today, self.clock.instant()),
             Err(Denied::Busy | Denied::TooSoon(_)) => {}
         }
+    }
+
+    /// Takes over an acquaintance that was kept on disk.
+    pub(crate) fn restore(&self, pair: Pair, latest: Timestamp) {
+        self.tries().restore(pair, latest);
+    }
+
+    /// Acquaintances that are new since the last call.
+    pub(crate) fn take_changes(&self) -> Vec<(Pair, Timestamp)> {
+        self.tries().take_changes()
     }
 
     /// The user that has this name and password.

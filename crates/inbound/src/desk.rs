@@ -16,7 +16,9 @@ use crate::{
     auth::Denied,
     filters::Direction,
     gate::{
+        Examination,
         guest::{Guest, TooMuch},
+        stranger::{self, Opinion},
         words,
     },
     service::Current,
@@ -35,6 +37,8 @@ pub(crate) struct Desk {
     guest: Guest,
     peer: SocketAddr,
     user: Option<Mailbox>,
+    /// What was found out about a stranger.
+    opinion: Option<Box<Opinion>>,
     transaction: Option<Box<Transaction>>,
     /// Accepted, and not yet in the log.
     unlogged: Option<Box<Unlogged>>,
@@ -51,14 +55,20 @@ impl Desk {
     /// A desk for a client.
     pub(crate) fn new(office: Arc<Office>, service: Arc<Current>, guest: Guest) -> Self {
         let peer = guest.peer();
-        Self { office, service, guest, peer, user: None, transaction: None, unlogged: None }
+        Self { office, service, guest, peer, user: None, opinion: None, transaction: None, unlogged: None }
     }
 
     /// The answer to a question of the session.
     pub(crate) async fn answer(&mut self, ask: Ask, session: &Session) -> Answer {
         match ask {
             Ask::Connect { .. } => Answer::Go,
-            Ask::Mail { reverse_path, parameters } => self.mail(reverse_path, parameters.body),
+            Ask::Mail { reverse_path, parameters } => {
+                // Boxed: nothing but a stranger's message is ever waited for.
+                match self.is_examined() {
+                    true => Box::pin(self.examined_mail(reverse_path, parameters.body, session)).await,
+                    false => self.mail(reverse_path, parameters.body),
+                }
+            }
             Ask::Rcpt { forward_path, .. } => self.rcpt(forward_path, session),
             Ask::Begin => self.begin(),
             // Boxed, as the password is: an idle connection carries no room for what it does once in a while.
@@ -152,7 +162,24 @@ impl Desk {
     /// TLS begins: what was learnt in clear text is forgotten (RFC 3207 §4.2).
     pub(crate) fn forget(&mut self) {
         self.user = None;
+        self.opinion = None;
         self.transaction = None;
+    }
+
+    /// Whether more is asked about the client before it may begin a message.
+    fn is_examined(&self) -> bool {
+        self.is_watched() && self.service.settings.gate.examination != Examination::none()
+    }
+
+    async fn examined_mail(&mut self, reverse_path: ReversePath, body: Body, session: &Session) -> Answer {
+        let peer = self.peer.ip();
+        match stranger::examine(&self.office, &self.service, peer, session.helo(), &reverse_path).await {
+            Ok(opinion) => {
+                self.opinion = Some(Box::new(opinion));
+                self.mail(reverse_path, body)
+            }
+            Err(reply) => self.refuse("mail", &reverse_path.to_string(), reply),
+        }
     }
 
     fn mail(&mut self, reverse_path: ReversePath, body: Body) -> Answer {
@@ -166,7 +193,9 @@ impl Desk {
         }
         match self.office.spool.begin() {
             Ok(draft) => {
-                self.transaction = Some(Box::new(Transaction::new(reverse_path, body, rights, draft)));
+                let mut transaction = Transaction::new(reverse_path, body, rights, draft);
+                transaction.suspicion = self.opinion.as_ref().and_then(|opinion| opinion.mark());
+                self.transaction = Some(Box::new(transaction));
                 Answer::Go
             }
             Err(error) => self.fail("mail", &reverse_path.to_string(), &Failure::Spool(error.into())),
@@ -206,10 +235,32 @@ impl Desk {
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
         let mailboxes =
             recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?;
+        self.check_opinion(&recipient)?;
+        self.check_greylist(&recipient)?;
         match &mut self.transaction {
             Some(transaction) => transaction.recipients.add(&recipient, mailboxes),
             // The session asks for recipients only after MAIL was accepted.
             None => Err(Reply::with(503, (5, 5, 1), "MAIL comes first")),
+        }
+    }
+
+    /// Whether what was found out about the client stands against this recipient. The postmaster hears everybody, for
+    /// who else should hear that a list is wrong (RFC 5321 §4.5.1)?
+    fn check_opinion(&self, recipient: &Mailbox) -> Result<(), Reply> {
+        let postmaster = recipient.local.unquoted().eq_ignore_ascii_case("postmaster");
+        let refusal = self.opinion.as_ref().filter(|_| self.is_watched() && !postmaster);
+        refusal.and_then(|opinion| opinion.refusal(self.peer.ip())).map_or(Ok(()), Err)
+    }
+
+    /// Whether the client is known well enough, where that is asked. Who has more friends than foes on the lists is.
+    fn check_greylist(&self, recipient: &Mailbox) -> Result<(), Reply> {
+        let favoured = self.opinion.as_ref().is_some_and(|opinion| opinion.is_favourable());
+        match &self.transaction {
+            Some(transaction) if self.service.settings.gate.greylisting && self.is_watched() && !favoured => {
+                let (gate, now) = (&self.office.gate, self.office.clock.now());
+                gate.grey.ask(self.peer.ip(), &transaction.reverse_path, recipient, now)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -323,6 +374,7 @@ impl Desk {
         match verified {
             Ok(user) => {
                 self.service.meters.authenticated("ok");
+                self.opinion = None;
                 let answer = Answer::Authenticated(user.to_string());
                 self.user = Some(user);
                 answer

@@ -17,9 +17,11 @@
 //!
 //! What it is not: who may send to whom (`admission`), and whether a message is what it says (`vouch`).
 
+pub(crate) mod greylist;
 pub(crate) mod guest;
 pub(crate) mod ledger;
 pub(crate) mod proxy;
+pub(crate) mod stranger;
 pub(crate) mod words;
 
 use std::{
@@ -34,6 +36,7 @@ use std::{
 use policy::{account::Limits, load::Tightness, rate::Rate};
 
 use self::ledger::{Ledger, Refusal, Visit};
+pub use self::stranger::{Examination, List, Measure};
 use crate::{
     Network,
     service::Current,
@@ -67,14 +70,20 @@ pub struct GateSettings {
     pub haste: smtp::server::Haste,
     /// How much longer each reply to an error of a stranger takes, after the first few. It shrinks with the load.
     pub tarpit: Duration,
+    /// What is asked about strangers and their messages.
+    pub examination: Examination,
+    /// Whether strangers are asked to come again.
+    pub greylisting: bool,
 }
 
 impl GateSettings {
     /// The defaults of a service.
     pub fn new(service: smtp::server::Service) -> Self {
-        let (pregreet_wait, haste) = match service {
-            smtp::server::Service::Mx => (Duration::from_millis(400), smtp::server::Haste::Refused),
-            smtp::server::Service::Submission => (Duration::ZERO, smtp::server::Haste::Obeyed),
+        let (pregreet_wait, haste, examination) = match service {
+            smtp::server::Service::Mx => {
+                (Duration::from_millis(400), smtp::server::Haste::Refused, Examination::default())
+            }
+            smtp::server::Service::Submission => (Duration::ZERO, smtp::server::Haste::Obeyed, Examination::none()),
         };
         Self {
             exempt_networks: Network::LOOPBACK.to_vec(),
@@ -91,6 +100,8 @@ impl GateSettings {
             pregreet_wait,
             haste,
             tarpit: Duration::from_secs(1),
+            examination,
+            greylisting: false,
         }
     }
 }
@@ -112,13 +123,14 @@ pub struct Load {
 #[derive(Debug)]
 pub(crate) struct Gate {
     ledger: Arc<Ledger>,
+    pub(crate) grey: greylist::Grey,
     /// By queue and descriptors, in thousandths.
     load: AtomicU32,
 }
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        Self { ledger: Arc::default(), load: AtomicU32::new(0) }
+        Self { ledger: Arc::default(), grey: greylist::Grey::default(), load: AtomicU32::new(0) }
     }
 
     /// A connection from this client begins.

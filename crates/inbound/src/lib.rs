@@ -46,7 +46,8 @@ pub use filters::{
     Directions, FILTER_CONCURRENCY, FILTER_SIZE_LIMIT, FILTER_TIMEOUT, FILTERS_MAX, FilterKind, FilterSettings,
     Filters, Hook, OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
 };
-pub use gate::{GateSettings, Load};
+pub use gate::{Examination, GateSettings, List, Load, Measure};
+pub use policy::{account::Limits, rate::Rate, score::Thresholds};
 pub use network::{Network, NetworkError};
 pub(crate) use office::Office;
 pub use office::{Inbound, Parts};

@@ -11,7 +11,7 @@ use crate::{
     accept::accept,
     auth::{Authenticator, Cost},
     filters::{Filters, Slot},
-    gate::{Gate, Load},
+    gate::{Gate, Load, greylist},
     settings::SubmitSettings,
     sign::Signers,
 };
@@ -100,6 +100,17 @@ impl Inbound {
     /// Has these filters judge every message from the next one on.
     pub fn set_filters(&self, filters: Filters) {
         self.office.filters.set(filters);
+    }
+
+    /// Takes over what the gate remembered when the server stopped (the greylist, where accounts have signed in), and
+    /// from now on writes what is new to the store. Called once, before a listener is served.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn remember(&self) -> Result<(), store::DatabaseError> {
+        greylist::restore(&self.office).await?;
+        self.office.tasks.spawn("gate", greylist::keep(Arc::clone(&self.office)));
+        Ok(())
     }
 
     /// Says what makes it hard for the server beside its connections; the gate tightens and loosens with it.

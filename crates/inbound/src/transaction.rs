@@ -41,6 +41,8 @@ pub(crate) struct Transaction {
     /// Begun at MAIL, so that a full disk is told before the content is sent; gone when the content is refused.
     draft: Option<Draft>,
     content: Option<Incoming>,
+    /// Why the gate marks the message; nothing when it does not.
+    pub(crate) suspicion: Option<String>,
 }
 
 #[derive(Debug)]
@@ -119,6 +121,7 @@ impl Transaction {
             voucher: None,
             draft: Some(draft),
             content: None,
+            suspicion: None,
         }
     }
 
@@ -171,7 +174,7 @@ impl Transaction {
         chance: &net::Chance,
         now: Timestamp,
     ) -> Result<Accepted, Failure> {
-        let Self { reverse_path, body, recipients, voucher, mut draft, content, .. } = self;
+        let Self { reverse_path, body, recipients, voucher, mut draft, content, suspicion, .. } = self;
         let Some(Incoming { id, intake, failed }) = content else {
             return Err(Failure::Refused(try_later()));
         };
@@ -196,7 +199,12 @@ impl Transaction {
             now,
         });
         // RFC 7208 §9.1, RFC 8601 §5: above our own Received.
-        let prefix = if verified.is_empty() { received } else { [verified, received].concat() };
+        let suspicion = suspicion.map(|why| format!("{}: {why}\r\n", mail::header::SUSPECT)).unwrap_or_default();
+        let prefix = if verified.is_empty() && suspicion.is_empty() {
+            received
+        } else {
+            [suspicion.into_bytes(), verified, received].concat()
+        };
         let deliveries = recipients.into_deliveries(chance, now);
         let count = deliveries.len();
         let message = NewMessage {

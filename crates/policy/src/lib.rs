@@ -19,6 +19,7 @@ pub mod load;
 pub mod rate;
 pub mod recent;
 pub mod score;
+pub mod sender;
 pub mod sign_in;
 pub mod spf;
 pub mod srs;

@@ -11,6 +11,7 @@
 //! | the keys that sign a domain's mail, sealed | `dkim_key` | an operator |
 //! | facts | `event` | the task that copies the outbox |
 //! | the latest state per message and recipient | `message`, `delivery` | the same transaction |
+//! | what the gate remembers | `greylist`, `acquaintance` | the gate, now and then |
 //! | how far each node's facts were taken | `node` | the same transaction |
 //!
 //! A crash leaves either all of a batch or nothing of it. Migrations go forward only; a schema from a newer program is
@@ -19,6 +20,7 @@
 mod directory;
 mod error;
 mod event;
+mod gate;
 mod sqlite;
 
 pub use directory::{
@@ -27,4 +29,5 @@ pub use directory::{
 };
 pub use error::{ChangeError, DatabaseError, OpenError, QueryError};
 pub use event::{Appended, DeliveryView, Filter, PAGE_MAX, Page, State};
+pub use gate::{AcquaintanceRow, GreylistRow};
 pub use sqlite::Store;

@@ -6,6 +6,7 @@
 mod admin;
 mod append;
 mod find;
+mod gate;
 mod load;
 mod open;
 mod signing;

@@ -1,9 +1,11 @@
 //! The gate in front of the sessions, on a simulated internet whose clock jumps.
 
+mod greylist;
 mod limits;
 mod manners;
 mod proxy;
 mod sign_in;
+mod strangers;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,6 +40,7 @@ impl Scene {
         let world = World::new().await;
         let mut settings = world.mx();
         settings.gate.pregreet_wait = std::time::Duration::ZERO;
+        settings.gate.examination = inbound::Examination::none();
         adjust(&world, &mut settings);
         Self::over(world, settings)
     }

@@ -61,6 +61,7 @@ impl Scene {
         let world = World::new().await;
         let mut settings = world.mx();
         settings.gate.pregreet_wait = std::time::Duration::ZERO;
+        settings.gate.examination = inbound::Examination::none();
         settings.verification = Some(Arc::new(Verification::default()));
         adjust(&mut settings);
         let scene = Self { world, internet: Internet::new() };

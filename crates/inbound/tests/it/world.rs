@@ -44,13 +44,23 @@ impl World {
 
     /// A world in which the engine sees the spool through something.
     pub(crate) async fn over(wrap: impl FnOnce(Arc<dyn Spool>) -> Arc<dyn Spool>) -> Self {
+        Self::build(wrap, Clock::system()).await
+    }
+
+    /// A world whose wall clock goes with the runtime's time, paused or not.
+    pub(crate) async fn simulated() -> Self {
+        Self::build(|spool| spool, Clock::simulated(mail::Timestamp::from_secs(1_800_000_000))).await
+    }
+
+    async fn build(wrap: impl FnOnce(Arc<dyn Spool>) -> Arc<dyn Spool>, clock: Clock) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (clock, chance, tasks) = (Clock::system(), Chance::seeded(1), Tasks::new());
+        let (chance, tasks) = (Chance::seeded(1), Tasks::new());
         let mut options = spool::sqlite::Options::new(directory.path().join("spool"), [1; 16]);
         options.disk_reserve = 0;
         let spool: Arc<dyn Spool> = spool::sqlite::Engine::open(options, clock.now()).unwrap();
         let store = open_store(directory.path(), &chance).await;
         let zone = Zone::new();
+        zone.add_mx("far.example", 10, "mx.far.example");
         let inbound = Inbound::new(Parts {
             spool: wrap(Arc::clone(&spool)),
             store: store.clone(),
@@ -63,6 +73,25 @@ impl World {
             submit: SubmitSettings::new("mx.ours.example"),
         });
         Self { inbound, store, spool, zone, clock, tasks, directory }
+    }
+
+    /// The engine stops, and another one begins over the same store.
+    pub(crate) async fn restart(&mut self) {
+        self.tasks.shutdown();
+        self.tasks.wait(self.clock.instant() + PATIENCE).await.expect("everything stops");
+        self.tasks = Tasks::new();
+        self.inbound = Inbound::new(Parts {
+            spool: Arc::clone(&self.spool),
+            store: self.store.clone(),
+            resolver: Arc::new(self.zone.clone()),
+            clock: self.clock.clone(),
+            chance: Chance::seeded(2),
+            tasks: self.tasks.clone(),
+            secret: [7; 32],
+            cost: CHEAP,
+            submit: SubmitSettings::new("mx.ours.example"),
+        });
+        self.inbound.remember().await.unwrap();
     }
 
     /// The settings of an MX.

@@ -2,6 +2,7 @@
 
 mod changes;
 mod events;
+mod gate;
 mod lists;
 mod names;
 mod resolution;
@@ -48,6 +49,10 @@ macro_rules! suite {
 }
 
 suite! {
+    gate {
+        the_greylist_is_kept_and_forgotten,
+        acquaintances_are_kept_and_forgotten,
+    }
     changes {
         domains_come_and_go,
         a_domain_in_use_stays,

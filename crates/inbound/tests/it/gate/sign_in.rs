@@ -29,7 +29,7 @@ async fn jump(by: Duration) {
 
 impl Scene {
     /// One try on a connection of its own: the reply.
-    async fn sign_in(&self, from: &str, user: &str, password: &str) -> String {
+    pub(super) async fn sign_in(&self, from: &str, user: &str, password: &str) -> String {
         let mut client = self.connect(from).await;
         let banner = client.line().await;
         if !banner.starts_with("220 ") {

@@ -78,6 +78,7 @@ async fn nobody_else_is_asked_about() {
     let plain = {
         let mut settings = scene.world.mx();
         settings.gate.pregreet_wait = std::time::Duration::ZERO;
+        settings.gate.examination = inbound::Examination::none();
         settings
     };
     scene.serve("192.0.2.25:26", plain);
