@@ -143,10 +143,8 @@ def tls_auth(kind, quick):
 def idle(count, tls):
     def measure(kind, quick):
         with server(kind, tls=tls) as (running, _):
-            connections = load.idle(running.tls_port if tls else running.port, count // (10 if quick else 1), tls)
-            memory = running.account.memory()
-            for connection in connections:
-                connection.close()
+            with load.crowd(running.tls_port if tls else running.port, count // (10 if quick else 1), tls):
+                memory = running.account.memory()
         return {"memory": memory}
 
     return measure

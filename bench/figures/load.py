@@ -1,21 +1,28 @@
-"""The load: smtp-source, an open-loop client for latency, connections that idle, TLS with AUTH."""
+"""The load: Postfix's smtp-source, and bench/load for what that cannot do."""
 
 import contextlib
-import multiprocessing
-import smtplib
-import socket
-import ssl
-import statistics
+import pathlib
+import re
+import subprocess
 import time
 
 from rig import process
 
+SOURCE = pathlib.Path(__file__).parents[1] / "load"
+PROGRAM = SOURCE / "target/release/load"
 SENDER, RECIPIENT = "a@example.com", "b@example.org"
+# Sessions of the cases with TLS and AUTH, and of those that keep a rate.
+SESSIONS, TAKING_TURNS = 8, 4
 
 
-def smtp_source(port, messages, size, sessions, kept, recipients=1):
+def build():
+    """Compiles bench/load; it has a target folder of its own."""
+    process.run(["cargo", "build", "--quiet", "--release", "--locked"], cwd=SOURCE, timeout=1800).expect()
+
+
+def smtp_source(port, messages, size, sessions, kept, recipients=1, recipient=RECIPIENT):
     """Sends with Postfix's generator; returns the seconds it took."""
-    command = ["smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", SENDER, "-t", RECIPIENT]
+    command = ["smtp-source", "-s", sessions, "-m", messages, "-l", size, "-f", SENDER, "-t", recipient]
     command += ["-d"] if kept else []
     command += ["-r", recipients] if recipients > 1 else []
     start = time.monotonic()
@@ -24,75 +31,46 @@ def smtp_source(port, messages, size, sessions, kept, recipients=1):
 
 
 def latency(port, rate, seconds, size):
-    """Sends `rate` messages a second over four kept connections; returns the milliseconds from the dot to its reply."""
-    body = b"Subject: x\r\n\r\n" + b"y" * 70 + b"\r\n"
-    body = (body * (size // len(body) + 1))[:size - 2] + b"\r\n"
-    clients = [smtplib.SMTP("127.0.0.1", port) for _ in range(4)]
-    for client in clients:
-        client.ehlo("client.example")
-    waits, start = [], time.monotonic()
-    for count in range(rate * seconds):
-        pause = start + count / rate - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        client = clients[count % len(clients)]
-        client.mail(SENDER)
-        client.rcpt(RECIPIENT)
-        client.docmd("DATA")
-        sent = time.perf_counter()
-        client.send(body + b".\r\n")
-        code, text = client.getreply()
-        waits.append((time.perf_counter() - sent) * 1000)
-        if code != 250:
-            raise AssertionError(f"{code} {text}")
-    for client in clients:
-        client.quit()
-    quantiles = statistics.quantiles(waits, n=100)
-    return quantiles[49], quantiles[98]
+    """Sends `rate` messages a second over four kept connections; returns p50 and p99 of the milliseconds from the dot to its
+    reply."""
+    return _quantiles("rate", port, "--rate", rate, "--seconds", seconds, "--size", size)
 
 
-def idle(port, count, tls):
-    """Opens connections that have said EHLO and then idle. Returns them: closing is the caller's."""
-    context = unverified()
-    connections = []
-    for number in range(count):
-        raw = socket.create_connection(("127.0.0.1", port), 30, (f"127.0.{number // 5000 + 1}.1", 0))
-        connection = context.wrap_socket(raw) if tls else raw
-        connection.recv(512)
-        connection.sendall(b"EHLO client.example\r\n")
-        connection.recv(2048)
-        connections.append(connection)
-    return connections
+def transit(port, sink, rate, seconds, size):
+    """The same, to the message's arrival in a sink that the server relays to."""
+    return _quantiles("transit", port, "--sink", f"127.0.0.1:{sink}", "--rate", rate, "--seconds", seconds, "--size", size)
 
 
-def unverified():
-    """TLS without looking at names: what is measured is the server."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
+def tls_auth(port, user, password, messages, size):
+    """One message per TLS connection with AUTH; returns the seconds."""
+    return _send(port, messages, "--sessions", SESSIONS, "--tls", "--user", user, "--password", password, "--from", user, "--size", size)
 
 
-def _authenticated(port, user, password, messages, size):
-    context, letter = unverified(), b"Subject: x\r\n\r\n" + b"y" * (size - 16) + b"\r\n"
-    lines = b"\r\n".join(letter[at:at + 70] for at in range(0, len(letter), 70))
-    for _ in range(messages):
-        with contextlib.closing(smtplib.SMTP_SSL("127.0.0.1", port, context=context, local_hostname="c.example")) as client:
-            client.ehlo()
-            client.login(user, password)
-            client.sendmail(user, [RECIPIENT], lines)
-            client.quit()
+def strangers(port, messages, sessions, file):
+    """Sends the message in a file; each session is kept and of another client, of whom a proxy speaks. Returns the seconds."""
+    return _send(port, messages, "--sessions", sessions, "--keep", "--strangers", "198.18.0.1", "--file", file)
 
 
-def tls_auth(port, user, password, messages, size, workers=8):
-    """One message per TLS connection with AUTH; returns the seconds. The generator is Python and costs more than either
-    server, so the CPU of the server is the figure to look at."""
-    share = messages // workers
-    jobs = [multiprocessing.Process(target=_authenticated, args=(port, user, password, share, size)) for _ in range(workers)]
-    start = time.monotonic()
-    for job in jobs:
-        job.start()
-    for job in jobs:
-        job.join()
-    if any(job.exitcode for job in jobs):
-        raise AssertionError("the load of TLS + AUTH failed")
-    return time.monotonic() - start
+@contextlib.contextmanager
+def crowd(port, count, tls):
+    """Connections that have said EHLO and idle."""
+    command = [PROGRAM, "crowd", f"127.0.0.1:{port}", "--count", str(count), *(["--tls"] if tls else [])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+        if running.stdout.readline().strip() != "open":
+            raise AssertionError("the crowd did not get in")
+        yield
+        running.stdin.close()
+
+
+def _send(port, messages, *options):
+    rate = _run("send", port, "--messages", messages, *options)
+    return messages / float(rate)
+
+
+def _quantiles(*arguments):
+    found = re.match(r"p50 ([\d.]+) p99 ([\d.]+)", _run(*arguments, "--sessions", TAKING_TURNS))
+    return float(found[1]), float(found[2])
+
+
+def _run(what, port, *options):
+    return process.run([PROGRAM, what, f"127.0.0.1:{port}", *options], timeout=1800).expect().output

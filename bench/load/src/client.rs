@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
@@ -17,6 +17,7 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
+use socket2::{Domain, Socket, Type};
 
 use crate::{Failure, Letter, Peer};
 
@@ -28,6 +29,17 @@ pub(crate) struct Client {
     stream: Stream,
     /// Octets of replies that were not looked at yet.
     heard: Vec<u8>,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// From whatever address the system takes.
+    Any,
+    /// From this address of ours.
+    Bound(Ipv4Addr),
+    /// From a proxy that says it is for this client.
+    Proxied(Ipv4Addr),
 }
 
 enum Stream {
@@ -53,13 +65,19 @@ pub(crate) fn tls(peer: &Peer) -> Result<Option<Arc<ClientConfig>>, Failure> {
 }
 
 impl Client {
-    pub(crate) fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Failure> {
-        Self::over(TcpStream::connect(address)?, tls)
-    }
-
-    pub(crate) fn over(socket: TcpStream, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Failure> {
+    pub(crate) fn connect(to: SocketAddr, origin: Origin, tls: Option<&Arc<ClientConfig>>) -> Result<Self, Failure> {
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
+        if let Origin::Bound(from) = origin {
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+        }
+        socket.connect(&to.into())?;
+        let mut socket = TcpStream::from(socket);
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(PATIENCE))?;
+        if let Origin::Proxied(from) = origin {
+            // The PROXY protocol, version 1.
+            socket.write_all(format!("PROXY TCP4 {from} 192.0.2.25 4096 25\r\n").as_bytes())?;
+        }
         let stream = match tls {
             None => Stream::Plain(socket),
             Some(config) => {

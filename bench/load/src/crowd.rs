@@ -3,18 +3,17 @@
 
 use std::{
     io::{self, Read as _},
-    net::{Ipv4Addr, SocketAddr, TcpStream},
+    net::Ipv4Addr,
     sync::Arc,
     thread,
 };
 
 use clap::Args;
 use rustls::ClientConfig;
-use socket2::{Domain, Socket, Type};
 
 use crate::{
     Failure, Peer,
-    client::{self, Client},
+    client::{self, Client, Origin},
 };
 
 /// Threads that open connections.
@@ -49,19 +48,11 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
 
 fn open(plan: &Plan, tls: Option<&Arc<ClientConfig>>, number: usize) -> Result<Vec<Client>, Failure> {
     let from = Ipv4Addr::new(127, 0, 1, u8::try_from(number + 1)?);
+    let origin = if plan.peer.address.ip().is_loopback() { Origin::Bound(from) } else { Origin::Any };
     let connect = |_| {
-        let mut client = Client::over(connect_from(from, plan.peer.address)?, tls)?;
+        let mut client = Client::connect(plan.peer.address, origin, tls)?;
         client.ehlo()?;
         Ok(client)
     };
     (number..plan.count).step_by(OPENERS).map(connect).collect()
-}
-
-fn connect_from(from: Ipv4Addr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None)?;
-    if to.ip().is_loopback() && to.is_ipv4() {
-        socket.bind(&SocketAddr::from((from, 0)).into())?;
-    }
-    socket.connect(&to.into())?;
-    Ok(socket.into())
 }

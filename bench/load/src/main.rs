@@ -1,10 +1,13 @@
-//! SMTP load that `smtp-source` cannot make: TLS with AUTH, a steady rate, crowds that idle. One thread per session,
-//! blocking sockets; certificates are not looked at, for what is measured is the server.
+//! SMTP load that `smtp-source` cannot make: TLS with AUTH, a steady rate, the way through a relay, crowds that idle,
+//! strangers, messages from a file. One thread per session, blocking sockets; certificates are not looked at, for what is
+//! measured is the server.
 
 mod client;
 mod crowd;
 mod rate;
 mod send;
+mod sink;
+mod transit;
 
 use std::net::SocketAddr;
 
@@ -25,6 +28,8 @@ enum What {
     Send(send::Plan),
     /// A steady rate over a few kept connections; prints the milliseconds from the dot to its reply
     Rate(rate::Plan),
+    /// The same through a relay into a sink of its own; prints the milliseconds from the dot to the arrival there
+    Transit(transit::Plan),
     /// Connections that have said EHLO and then idle until standard input ends
     Crowd(crowd::Plan),
 }
@@ -56,15 +61,18 @@ struct Letter {
     size: usize,
 }
 
+/// What ends a content.
+const END: &[u8] = b".\r\n";
+
 impl Letter {
     /// The content with its final dot.
-    fn content(&self) -> Vec<u8> {
+    fn content(&self, subject: &str) -> Vec<u8> {
         const LINE: &[u8] = b"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n";
-        let mut content = b"Subject: load\r\n\r\n".to_vec();
+        let mut content = format!("Subject: {subject}\r\n\r\n").into_bytes();
         while content.len() + LINE.len() <= self.size {
             content.extend_from_slice(LINE);
         }
-        content.extend_from_slice(b".\r\n");
+        content.extend_from_slice(END);
         content
     }
 }
@@ -73,6 +81,7 @@ fn main() -> Result<(), Failure> {
     match Arguments::parse().what {
         What::Send(plan) => send::run(&plan),
         What::Rate(plan) => rate::run(&plan),
+        What::Transit(plan) => transit::run(&plan),
         What::Crowd(plan) => crowd::run(&plan),
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::{
     Failure, Letter, Peer,
-    client::{self, Client},
+    client::{self, Client, Origin},
 };
 
 #[derive(Args)]
@@ -31,9 +31,9 @@ pub(crate) struct Plan {
 
 pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
     let tls = client::tls(&plan.peer)?;
-    let content = plan.letter.content();
+    let content = plan.letter.content("load");
     let open = |_| {
-        let mut client = Client::connect(plan.peer.address, tls.as_ref())?;
+        let mut client = Client::connect(plan.peer.address, Origin::Any, tls.as_ref())?;
         client.ehlo()?;
         Ok(client)
     };
@@ -49,10 +49,15 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         }
         Ok::<_, Failure>(waits)
     })?;
+    report(&mut waits);
+    Ok(())
+}
+
+/// Prints what half of them, nearly all and all of them stayed below.
+pub(crate) fn report(waits: &mut [Duration]) {
     waits.sort();
     let quantile = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize].as_secs_f64() * 1000.0;
     println!("p50 {:.2} p99 {:.2} max {:.2} ms", quantile(0.5), quantile(0.99), quantile(1.0));
-    Ok(())
 }
 
 /// Every message whose turn is this session's; returns how long each waited for its reply.
