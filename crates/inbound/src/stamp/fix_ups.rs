@@ -26,9 +26,9 @@ pub(crate) struct Repairs {
 /// The header section and body so far of a letter from one of our users, repaired. `gathered` begins with the section.
 pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs, hostname: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(gathered.len() + 256);
-    let removed = |field: &Field<'_>| {
+    let removed = header.fields.iter().filter(|field| {
         REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || forged::is_forged(field, hostname)
-    };
+    });
     copy_without(gathered, header, removed, &mut out);
     if !out.is_empty() && !out.ends_with(b"\n") {
         // BDAT can end a message in the middle of a line.
@@ -50,12 +50,13 @@ pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs, ho
 /// field above it, our own Received when there is no other.
 pub(crate) fn strip(gathered: &[u8], header: &Header<'_>, hostname: &str) -> Option<Vec<u8>> {
     let parted = header.ending != Ending::NoField;
-    let removed = |field: &Field<'_>| field.is(RETURN_PATH) || forged::is_forged(field, hostname);
-    if parted && !header.fields.iter().any(removed) {
+    let is_removed = |field: &&Field<'_>| field.is(RETURN_PATH) || forged::is_forged(field, hostname);
+    let removed: Vec<&Field<'_>> = header.fields.iter().filter(is_removed).collect();
+    if parted && removed.is_empty() {
         return None;
     }
     let mut out = Vec::with_capacity(gathered.len() + 2);
-    copy_without(gathered, header, removed, &mut out);
+    copy_without(gathered, header, removed.into_iter(), &mut out);
     if !parted {
         out.extend_from_slice(b"\r\n");
     }
@@ -64,9 +65,14 @@ pub(crate) fn strip(gathered: &[u8], header: &Header<'_>, hostname: &str) -> Opt
 }
 
 /// Copies the section in as few pieces as there are gaps.
-fn copy_without(gathered: &[u8], header: &Header<'_>, removed: impl Fn(&Field<'_>) -> bool, out: &mut Vec<u8>) {
+fn copy_without<'f>(
+    gathered: &[u8],
+    header: &Header<'_>,
+    removed: impl Iterator<Item = &'f Field<'f>>,
+    out: &mut Vec<u8>,
+) {
     let mut from = 0;
-    for field in header.fields.iter().filter(|field| removed(field)) {
+    for field in removed {
         out.extend_from_slice(gathered.get(from..field.range.start).unwrap_or_default());
         from = field.range.end;
     }

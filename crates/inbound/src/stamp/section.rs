@@ -67,6 +67,7 @@ impl Section {
         let last = self.gathered.get(self.line..).unwrap_or_default();
         let end = match self.kind(last) {
             Line::End => self.line,
+            Line::Field if self.fields == FIELDS_MAX => return Progress::Refused(too_many_fields()),
             Line::Field | Line::Fold => self.gathered.len(),
         };
         self.complete(end)
@@ -179,6 +180,10 @@ mod tests {
         assert!(gather(&many(10_000), 4096).is_ok());
         assert_eq!(gather(&many(10_001), 4096), Err(554));
         assert_eq!(gather(&many(100_000), 1_000_000), Err(554));
+        // The last one without a line end, as BDAT can bring it: it would be kept and not looked at.
+        let last = |count: usize| [b"A: b\r\n".repeat(count), b"C: d".to_vec()].concat();
+        assert!(gather(&last(9_999), 4096).is_ok());
+        assert_eq!(gather(&last(10_000), 4096), Err(554));
         let large = |octets: usize| [b"A:".to_vec(), vec![b'x'; octets - 4], b"\r\n\r\nbody\r\n".to_vec()].concat();
         assert!(gather(&large(OCTETS_MAX), 4096).is_ok());
         assert_eq!(gather(&large(OCTETS_MAX + 1), 4096), Err(552));
