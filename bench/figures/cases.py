@@ -10,9 +10,11 @@ import time
 
 from rig import process
 from rig.certificates import Certificates
+from rig.dns import Dns
 
 from . import load
-from .servers import BOTH, HOLDING, PASSWORD, USER, PosthouseServer, Sink
+from .servers import BOTH, HOLDING, PASSWORD, PROXIED, USER, PosthouseServer, Sink
+from .signed import Signed
 
 KIB = 1024
 
@@ -27,13 +29,13 @@ def run_all(runs, quick, only):
 
 
 @contextlib.contextmanager
-def server(kind, relay=False, tls=False):
-    """A fresh server, with a sink behind it when it relays; both are gone afterwards."""
+def server(kind, relay=False, tls=False, next_hop=None, **options):
+    """A fresh server, with a sink behind it when it relays and that is not there already; both are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="posthouse-bench-") as name:
         folder = pathlib.Path(name)
         certificates = Certificates(folder / "certificates") if tls else None
         sink = Sink(folder) if relay else None
-        running = kind(folder / "server", sink.port if sink else None, certificates)
+        running = kind(folder / "server", sink.port if sink else next_hop, certificates, **options)
         try:
             yield running, sink
         finally:
@@ -100,10 +102,14 @@ def accept(size, sessions, kept):
     return measure
 
 
-def relay(size, sessions, kept):
+def relay(size, sessions, kept, ready=None, **options):
+    """`ready(server)` is run before the first message; `options` are the server's."""
+
     def measure(kind, quick):
         messages = (2_000 if quick else 20_000) // (4 if kind.name == "postfix" else 1)
-        with server(kind, relay=True) as (running, sink):
+        with server(kind, relay=True, **options) as (running, sink):
+            if ready:
+                ready(running)
             load.smtp_source(running.port, 200, size, sessions, kept)
             process.wait_until(lambda: sink.count() >= 200, "the first messages to arrive", 120)
             before, start = running.account.cpu(), time.monotonic()
@@ -114,6 +120,55 @@ def relay(size, sessions, kept):
         return {"rate": messages / seconds, "cpu": cpu * 1000 / messages}
 
     return measure
+
+
+def relay_signed(algorithms):
+    """Relay 4 KiB, 20 sessions, kept, of a domain that has keys. Postfix does not sign."""
+    # One letter is kept, to see that it is signed.
+    proof = f'[[route]]\nrecipients = ["{PROOF}"]\nto = "maildir"'
+
+    def measure(kind, quick):
+        if kind.name == "postfix":
+            return relay(4 * KIB, 20, True)(kind, quick)
+        return relay(4 * KIB, 20, True, ready=lambda running: sign(running, algorithms), tables=proof)(kind, quick)
+
+    return measure
+
+
+PROOF = "proof@example.org"
+
+
+def sign(running, algorithms):
+    running.sign(load.SENDER.partition("@")[2], algorithms)
+    load.smtp_source(running.port, 1, KIB, 1, False, recipient=PROOF)
+    letter = process.wait_until(lambda: next(running.folder.rglob("new/*"), None), "the letter that shows the signatures").read_bytes()
+    if letter.count(b"DKIM-Signature:") != len(algorithms):
+        raise AssertionError(f"signed otherwise than with {algorithms}:\n{letter.decode(errors='replace')}")
+
+
+def verified(kind, quick):
+    """A signed message of 20 KiB from strangers: what SPF, DKIM, DMARC and iprev cost, beside the same without them."""
+    sessions, each = 20, 100 if quick else 300
+    with tempfile.TemporaryDirectory(prefix="posthouse-bench-") as folder:
+        signed = Signed(folder, 20 * KIB)
+        dns = Dns(signed.zone)
+        cost = {}
+        for enabled in (False, True):
+            tables = f'[dns]\nservers = ["127.0.0.1:{dns.port}"]\n[verify]\nenabled = {str(enabled).lower()}'
+            with server(kind, clients=PROXIED, tables=tables) as (running, _):
+                running.command("domain", "add", load.RECIPIENT.partition("@")[2])
+                running.command("user", "add", load.RECIPIENT, "--password-stdin", input=PASSWORD + "\n")
+                load.strangers(running.port, 200, sessions, signed.file)
+                before = running.account.cpu()
+                load.strangers(running.port, sessions * each, sessions, signed.file)
+                cost[enabled] = (running.account.cpu() - before) / (sessions * each)
+                passed = 'method="dmarc",result="pass"' in running.metrics()
+                if passed != enabled:
+                    raise AssertionError(f"DMARC passed: {passed}, with verification {enabled}")
+        dns.stop()
+        operation = signed.key_operation()
+    more = (cost[True] - cost[False]) * 1e6
+    return {"off": cost[False] * 1000, "on": cost[True] * 1000, "more": more, "apart": more - operation}
 
 
 def many_recipients(kind, quick):
@@ -208,6 +263,12 @@ CASES = [
     Case("relay 4 KiB, 20 sessions, one per connection", relay(4 * KIB, 20, False), rates("x5")),
     Case("relay 4 KiB, 20 sessions, kept", relay(4 * KIB, 20, True), rates("x7", "<=0.25")),
     Case("relay 4 KiB, 100 sessions, kept", relay(4 * KIB, 100, True), rates("x7", "<=0.25")),
+    Case("relay 4 KiB, 20 sessions, kept, DKIM signing (RSA-2048)", relay_signed(["rsa"]), rates("x3")),
+    Case("relay 4 KiB, 20 sessions, kept, DKIM signing (RSA-2048 and Ed25519)", relay_signed(["rsa", "ed25519"]), rates("x3")),
+    Case("accept 20 KiB signed, verified (SPF + DKIM + DMARC)", verified, {
+        "off": ("CPU s per 1,000, not verified", False, ""), "on": ("CPU s per 1,000, verified", False, ""),
+        "more": ("µs of CPU more per message", False, ""),
+        "apart": ("µs of them apart from the key's operation", False, "<=150")}, (PosthouseServer,)),
     Case("200 × 50 recipients", many_recipients, {"rate": ("recipients/s", True, "x4")}),
     Case("dot → 250 at 50 msg/s", latency, {"p50": ("ms, p50", False, "x1"), "p99": ("ms, p99", False, "x1")}),
     Case("TLS + AUTH, one per connection", tls_auth, rates("x3")),

@@ -1,5 +1,6 @@
 """The two servers, each durable as by its defaults, and the sink behind them."""
 
+import json
 import os
 import pathlib
 import re
@@ -79,12 +80,17 @@ class HoldingPostfixServer(PostfixServer):
     keeping = {"smtpd_client_restrictions": "check_client_access static:HOLD"}
 
 
+# Who may relay; and a proxy that speaks of others, who may not.
+TRUSTED, PROXIED = 'trusted_networks = ["127.0.0.0/8"]', 'proxy_networks = ["127.0.0.0/8"]'
+
+
 class PosthouseServer:
     """Posthouse with a log of warnings, as Postfix logs nothing here either."""
 
     name = "posthouse"
 
-    def __init__(self, folder, next_hop, tls=None):
+    def __init__(self, folder, next_hop, tls=None, clients=TRUSTED, tables=""):
+        """`clients` says whose connections come in over `port`, `tables` is more of the configuration."""
         self.account = Account("posthouse")
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +104,7 @@ data_dir = "{self.folder / 'data'}"
 service = "mx"
 address = "127.0.0.1:{self.port}"
 tls = "{'starttls' if tls else 'off'}"
-trusted_networks = ["127.0.0.0/8"]
+{clients}
 [[listener]]
 service = "submission"
 address = "127.0.0.1:{self.tls_port}"
@@ -111,6 +117,7 @@ disk_reserve = "100 MB"
 recipients_per_message = 2000
 [log]
 level = "warn"
+{tables}
 [[route]]
 recipients = ["*"]
 {route}
@@ -128,6 +135,17 @@ recipients = ["*"]
 
     def wait_ready(self):
         process.wait_until(self.ready, f"Posthouse to be ready; its log:\n{process.tail(self.daemon.log)}", poll=0.005)
+
+    def sign(self, domain, algorithms):
+        """Has the mail of a domain signed, with these of its keys only."""
+        self.command("domain", "add", domain)
+        for key in json.loads(self.command("dkim", "list", domain, "--json")):
+            if not any(f"k={algorithm}" in key["record"] for algorithm in algorithms):
+                self.command("dkim", "remove", domain, key["selector"])
+
+    def metrics(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=5) as answer:
+            return answer.read().decode()
 
     def ready(self):
         if not self.daemon.alive():
