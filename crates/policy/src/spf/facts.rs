@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use mail::Timestamp;
+use mail::{LocalPart, Timestamp};
 
 use crate::dns::Name;
 
@@ -28,7 +28,7 @@ impl Facts {
         Self {
             // RFC 7208 §5: an IPv4 address in an IPv6 coat is an IPv4 address.
             address: subject.address.to_canonical(),
-            local_part: if local_part.is_empty() { NO_LOCAL_PART } else { local_part }.into(),
+            local_part: plain(local_part),
             sender_domain: domain.map(Name::as_str).unwrap_or_default().into(),
             helo: bounded(subject.helo).into(),
             receiver: bounded(subject.receiver).into(),
@@ -48,6 +48,15 @@ impl Facts {
             domain,
             client_name,
         }
+    }
+}
+
+/// A local part without the quotes that it may need in MAIL (RFC 5321 §4.1.2): they are no part of it.
+fn plain(local_part: &str) -> Box<str> {
+    match local_part.parse::<LocalPart>() {
+        Ok(parsed) => parsed.unquoted().into(),
+        Err(_) if local_part.is_empty() => NO_LOCAL_PART.into(),
+        Err(_) => local_part.into(),
     }
 }
 

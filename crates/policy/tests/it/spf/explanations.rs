@@ -22,6 +22,12 @@ fn every_letter_may_be_in_it() {
 }
 
 #[test]
+fn quotes_are_no_part_of_a_local_part() {
+    assert_eq!(explanation(b"%{l}", r#""strong\"bad x"@example.net"#).as_deref(), Some("strong\"bad x"));
+    assert_eq!(explanation(b"%{s}", r#""a@b"@example.net"#).as_deref(), Some("a@b@example.net"));
+}
+
+#[test]
 fn nothing_that_could_end_a_line_comes_through() {
     assert_eq!(explanation(b"no\r\n250 2.0.0 Ok", "a@example.net"), None);
     assert_eq!(explanation(b"\x1b[31mred", "a@example.net"), None);
