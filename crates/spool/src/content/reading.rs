@@ -55,3 +55,41 @@ impl DraftReader<'_> {
         Ok((!piece.is_empty()).then(|| Bytes::copy_from_slice(piece)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mail::Timestamp;
+
+    use crate::{
+        Spool as _,
+        sqlite::{Engine, Options},
+    };
+
+    /// In memory, in the file with a rest in memory, and in the middle of growing: always what was written so far, whole,
+    /// and as often as it is read.
+    #[tokio::test]
+    async fn a_draft_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut options = Options::new(folder.path().join("spool"), [1; 16]);
+        options.disk_reserve = 0;
+        let spool = Engine::open(options, Timestamp::from_secs(0)).unwrap();
+        let mut draft = spool.begin().unwrap();
+        let mut written = Vec::new();
+        for round in 0..14_u8 {
+            let reader = draft.reader().unwrap();
+            for mut reader in [reader.clone(), reader] {
+                assert_eq!(reader.size(), written.len() as u64);
+                let mut read = Vec::new();
+                while let Some(piece) = reader.read().await.unwrap() {
+                    assert!((1..=super::PIECE).contains(&piece.len()));
+                    read.extend_from_slice(&piece);
+                }
+                assert!(read == written, "round {round}");
+            }
+            let piece = vec![round; 50_000];
+            draft.write(&piece).await.unwrap();
+            written.extend_from_slice(&piece);
+        }
+        assert!(draft.file.is_some() && !draft.memory.is_empty());
+    }
+}
