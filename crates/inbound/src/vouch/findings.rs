@@ -163,16 +163,28 @@ impl Findings<'_> {
     }
 
     fn charge_of_dkim(&self, actions: &Actions) -> Option<Charge> {
-        let report = &self.dkim;
-        let first = report.verdicts.first().filter(|_| report.passed().next().is_none())?;
-        let (outcome, why) =
-            (first.outcome().as_str(), first.reason.map(|reason| reason.to_string()).unwrap_or_default());
-        let domain = first.domain.as_ref().map_or("?", Name::as_str);
-        Some(Charge {
-            action: actions.dkim_fail,
-            code: (7, 20),
-            finding: format!("dkim={outcome} header.d={domain}"),
-            sentence: format!("No DKIM signature of the message is right; the first, of {domain}: {why}"),
+        // RFC 6376 §3.6.1: of a domain that is testing, a signature that is not right is as good as none.
+        let mut broken = self.dkim.verdicts.iter().filter(|verdict| !verdict.testing).peekable();
+        let first = broken.peek().copied().filter(|_| self.dkim.passed().next().is_none())?;
+        let open = broken.find(|verdict| verdict.outcome() == dkim::Outcome::TempError);
+        let told = open.unwrap_or(first);
+        let why = told.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let domain = told.domain.as_ref().map_or("?", Name::as_str);
+        let finding = format!("dkim={} header.d={domain}", told.outcome().as_str());
+        Some(match open {
+            // RFC 6376 §6.1.2: it may be right when the key can be had, so there is no last word now.
+            Some(_) => Charge {
+                action: actions.dkim_fail.min(Action::Defer),
+                code: (7, 5),
+                finding,
+                sentence: format!("The DKIM signature of {domain} cannot be verified now: {why}"),
+            },
+            None => Charge {
+                action: actions.dkim_fail,
+                code: (7, 20),
+                finding,
+                sentence: format!("No DKIM signature of the message is right; the first, of {domain}: {why}"),
+            },
         })
     }
 

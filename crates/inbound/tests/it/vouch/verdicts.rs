@@ -83,6 +83,27 @@ async fn each_result_is_refused_in_its_own_words() {
     assert_eq!(scene.world.kept().await, []);
 }
 
+/// RFC 6376 §6.1.2 and §3.6.1: what may be right later is not refused for good, and who is testing not at all.
+#[tokio::test]
+async fn a_key_that_cannot_be_had_or_is_being_tested_refuses_nothing_for_good() {
+    let scene = Scene::with_actions(|actions| actions.dkim_fail = Action::Reject).await;
+    let letter = LETTER.replace("good.example", "free.example");
+    let signed = signed(&scene.signer("s1", "free.example"), letter.as_bytes(), scene.world.clock.now());
+    let key = "s1._domainkey.free.example";
+    scene.zone().set_failing(key, true);
+    assert_eq!(
+        scene.send(FORGER, "a@free.example", &signed).await,
+        "451 4.7.5 The DKIM signature of free.example cannot be verified now: the key could not be looked up"
+    );
+    scene.zone().set_failing(key, false);
+    let altered = String::from_utf8(signed).unwrap().replace("Subject: Hello", "Subject: Bye");
+    assert!(scene.send(FORGER, "a@free.example", altered.as_bytes()).await.starts_with("550 5.7.20 "));
+    let altered = altered.replace("s=s1;", "s=s2;");
+    let record = PrivateKey::generate_ed25519().unwrap().public_record().unwrap();
+    scene.zone().add_txt("s2._domainkey.free.example", format!("{record}; t=y"));
+    assert!(scene.send(FORGER, "a@free.example", altered.as_bytes()).await.starts_with("250 "));
+}
+
 #[tokio::test]
 async fn some_domains_are_treated_otherwise() {
     let exception = |pattern: &str, adjust: fn(&mut Actions)| {
