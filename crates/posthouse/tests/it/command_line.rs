@@ -58,37 +58,36 @@ fn edit_directory(node: &Node) {
     assert_eq!(node.json(&["domain", "list"]), json!([]));
 }
 
+/// The selectors of a domain's keys in that state.
+fn selectors(node: &Node, state: &str) -> Vec<String> {
+    let list = node.json(&["dkim", "list", "keys.example"]);
+    let keys = list.as_array().expect("a list").iter().filter(|key| key["state"] == state);
+    keys.map(|key| key["selector"].as_str().expect("a name").to_owned()).collect()
+}
+
 /// The road of a domain's keys, with whoever answers.
 fn rotate_keys(node: &Node) {
-    let states = || {
-        let keys = node.json(&["dkim", "list", "keys.example"]);
-        let pair = |key: &serde_json::Value| {
-            format!("{} {}", key["selector"].as_str().unwrap(), key["state"].as_str().unwrap())
-        };
-        keys.as_array().unwrap().iter().map(pair).collect::<Vec<_>>()
-    };
     let said = node.fails(&["dkim", "create", "keys.example"]);
     assert!(said.contains("posthouse domain add keys.example"), "{said}");
     node.ok(&["domain", "add", "keys.example"]);
-    let first = states();
-    assert!(first.len() == 2 && first.iter().all(|key| key.ends_with(" active")), "{first:?}");
+    let first = selectors(node, "active");
+    assert_eq!(first.len(), 2);
     assert!(node.fails(&["dkim", "create", "keys.example"]).contains("dkim rotate"));
     // The records of both, as a zone and for programs.
     let zone = node.ok(&["domain", "dns", "keys.example"]);
     for key in &first {
-        let name = format!("{}._domainkey.keys.example. 3600 IN TXT \"v=DKIM1; k=", key.split(' ').next().unwrap());
+        let name = format!("{key}._domainkey.keys.example. 3600 IN TXT \"v=DKIM1; k=");
         assert!(zone.contains(&name), "{name} is not in\n{zone}");
     }
-    let records = node.json(&["domain", "dns", "keys.example"]);
-    assert!(records.as_array().unwrap().iter().any(|record| record["type"] == "MX"), "{records}");
+    let records = node.json(&["domain", "dns", "keys.example"]).to_string();
+    assert!(records.contains("\"type\":\"MX\""), "{records}");
     // First step: new keys wait. Second: they sign, once somebody has seen them published or says so.
     node.ok(&["dkim", "rotate", "keys.example"]);
-    assert_eq!(states().iter().filter(|key| key.ends_with(" waiting")).count(), 2);
+    let second = selectors(node, "waiting");
+    assert_eq!((second.len(), selectors(node, "active")), (2, first.clone()));
     node.ok(&["dkim", "rotate", "keys.example", "--unchecked"]);
-    let turned = states();
-    assert_eq!(turned.iter().filter(|key| key.ends_with(" active")).count(), 2);
-    for key in first.iter().map(|key| key.split(' ').next().unwrap()) {
-        assert!(turned.contains(&format!("{key} retired")), "{turned:?}");
+    assert_eq!((selectors(node, "active"), selectors(node, "retired")), (second, first.clone()));
+    for key in &first {
         node.ok(&["dkim", "remove", "keys.example", key]);
         assert!(node.fails(&["dkim", "remove", "keys.example", key]).contains("has no key"));
     }
