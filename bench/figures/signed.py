@@ -12,8 +12,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 DOMAIN, SELECTOR = "example.com", "s1"
 # The clients of load.strangers: one in each of so many networks.
 NETWORKS = 20
-# Verifications that are timed.
-ROUNDS = 5_000
+# Verifications that are timed at a stretch, and how often: the shortest stretch is one that nobody broke into.
+ROUNDS, STRETCHES = 40, 20
 
 
 def program():
@@ -47,8 +47,9 @@ class Signed:
 
     def key_operation(self):
         """Microseconds of the public-key operation."""
-        output = process.run([self.dkim, "time", self.file, self.records, self.now, ROUNDS], timeout=600).expect().output
-        whole, apart = map(float, re.findall(r": ([\d.]+) us", output))
+        command = [self.dkim, "time", self.file, self.records, self.now, ROUNDS]
+        outputs = [process.run(command).expect().output for _ in range(STRETCHES)]
+        whole, apart = (min(map(float, times)) for times in zip(*(re.findall(r": ([\d.]+) us", output) for output in outputs)))
         return whole - apart
 
 
