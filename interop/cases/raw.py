@@ -78,17 +78,44 @@ def dots(world):
     assert shown["id"] == identity and shown["reverse_path"].strip("<>") == USER, shown
 
 
-def smuggling(world):
-    for end in (b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r.\r"):
+LOOK_ALIKES = (b"\n.\n", b"\n.\r\n", b"\r.\r\n", b"\r\n.\n", b"\r.\r")
+
+
+def around(end, mark, inner):
+    """A letter, what looks like its end, and the commands of a second one behind that."""
+    hidden = b"MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: %s\r\n\r\nx\r\n.\r\n" % (USER.encode(), TO.encode(), inner.encode())
+    return letters.plain(mark, sender=USER) + end + hidden
+
+
+def smuggled_by_strangers(world):
+    for end in LOOK_ALIKES:
+        with Dialogue(world.mx) as dialogue:
+            dialogue.expect(220)
+            dialogue.ehlo()
+            dialogue.ask("MAIL FROM:<mallory@evil.example>", 250)
+            dialogue.ask("RCPT TO:<postmaster>", 250)
+            dialogue.ask("DATA", 354)
+            dialogue.send(around(end, letters.marker(), letters.marker()))
+            dialogue.expect(550, "5.6.0")
+            dialogue.ask("NOOP", 250)
+
+
+def smuggled_by_users(world):
+    """Their line ends are repaired, and it is one letter still."""
+    for end in LOOK_ALIKES:
         mark, inner = letters.marker(), letters.marker()
-        hidden = b"MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\nSubject: %s\r\n\r\nx\r\n.\r\n" % (USER.encode(), TO.encode(), inner.encode())
         with signed_in(world) as dialogue:
             dialogue.ask(f"MAIL FROM:<{USER}>", 250)
             dialogue.ask(f"RCPT TO:<{TO}>", 250)
             dialogue.ask("DATA", 354)
-            dialogue.send(letters.plain(mark, sender=USER) + end + hidden + b"\r\n.\r\n")
-            dialogue.expect(550, "5.6.0")
-        assert not world.recorder.find(inner) and not world.recorder.find(mark)
+            dialogue.send(around(end, mark, inner))
+            dialogue.expect(250, "queued as msg_")
+            dialogue.ask("NOOP", 250)
+        content = world.recorder.wait_for(mark).content
+        assert f"Subject: {inner}\r\n".encode() in content
+        assert [letter.content for letter in world.recorder.find(inner)] == [content], "a second letter was made of it"
+        rest = content.replace(b"\r\n", b"")
+        assert b"\r" not in rest and b"\n" not in rest, "something bare was relayed"
 
 
 def no_relay(world):
@@ -110,6 +137,7 @@ CASES = [
     ("raw: pipelining", pipelined),
     ("raw: BDAT with octets that DATA could not carry", chunks),
     ("raw: dots and long lines arrive as sent", dots),
-    ("raw: no look-alike ends the content", smuggling),
+    ("raw: no look-alike ends a stranger's content", smuggled_by_strangers),
+    ("raw: no look-alike ends a user's content", smuggled_by_users),
     ("raw: no open relay", no_relay),
 ]

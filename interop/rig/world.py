@@ -61,6 +61,7 @@ class World:
         self.auth_ports = {mechanism: process.free_port() for mechanism in BY_AUTH}
         self.password_file = folder / "relay.password"
         self.password_file.write_text(PASSWORD + "\n")
+        self.password_file.chmod(0o600)
         self.server = Server(folder / "posthouse", self._config(), [self.mx, self.submission, self.tls, self.http, self.typed]).start()
         self.server.command("domain", "add", OURS)
         self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
