@@ -40,14 +40,7 @@ pub const OVERSIGNED: &[&str] = &[
     "List-Unsubscribe-Post",
 ];
 /// Fields that are signed as often as they occur (RFC 6376 §5.4.1).
-pub const SIGNED: &[&str] = &[
-    "Sender",
-    "In-Reply-To",
-    "References",
-    "List-Id",
-    "List-Help",
-    "List-Post",
-];
+pub const SIGNED: &[&str] = &["Sender", "In-Reply-To", "References", "List-Id", "List-Help", "List-Post"];
 
 /// Keys that sign the same message.
 pub const KEYS_MAX: usize = 4;

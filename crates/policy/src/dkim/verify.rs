@@ -54,6 +54,8 @@ struct Check {
 #[derive(Debug)]
 struct Open {
     question: Question,
+    /// The DNS did not answer. The hash of the body can still show that the signature is wrong.
+    unavailable: bool,
     key: Option<KeyRecord>,
     algorithm: Algorithm,
     header_hash: Sha256,
@@ -79,7 +81,7 @@ impl Verify {
 
     /// What is asked of the DNS and not answered yet, each question once.
     pub fn questions(&self) -> impl Iterator<Item = &Question> {
-        let open = || self.checks.iter().filter_map(|check| check.open.as_ref()).filter(|open| open.key.is_none());
+        let open = || self.checks.iter().filter_map(|check| check.open.as_ref()).filter(|open| open.is_unanswered());
         open()
             .enumerate()
             .filter(move |(at, open_one)| open().take(*at).all(|earlier| earlier.question != open_one.question))
@@ -125,6 +127,7 @@ impl Check {
             fields.canonical_without(index, blank, signature.header, scratch);
             Ok(Open {
                 question,
+                unavailable: false,
                 key: None,
                 algorithm: signature.algorithm,
                 header_hash: hash::sha256(scratch),
@@ -142,11 +145,12 @@ impl Check {
     }
 
     fn answer(&mut self, question: &Question, answer: &Answer) {
-        let Some(open) = self.open.as_mut().filter(|open| open.question == *question && open.key.is_none()) else {
+        let Some(open) = self.open.as_mut().filter(|open| open.question == *question && open.is_unanswered()) else {
             return;
         };
         match open.take_key(answer, &mut self.verdict) {
             Ok(record) => open.key = Some(record),
+            Err(Reason::KeyUnavailable) => open.unavailable = true,
             Err(reason) => {
                 self.verdict.reason = Some(reason);
                 self.open = None;
@@ -163,6 +167,10 @@ impl Check {
 }
 
 impl Open {
+    fn is_unanswered(&self) -> bool {
+        self.key.is_none() && !self.unavailable
+    }
+
     /// RFC 6376 §6.1.2: the key, if it may be used for this.
     fn take_key(&self, answer: &Answer, verdict: &mut Verdict) -> Result<KeyRecord, Reason> {
         let record = KeyRecord::find(answer, self.algorithm)?;
@@ -176,7 +184,6 @@ impl Open {
 
     /// RFC 6376 §6.1.3, the cheap comparison first.
     fn finish(&self, bodies: &BodyHashes) -> Result<(), Reason> {
-        let key = self.key.as_ref().ok_or(Reason::KeyUnavailable)?;
         let body = bodies.get(self.body);
         if self.length.is_some_and(|length| length > body.length) {
             return Err(Reason::BodyTooShort);
@@ -184,6 +191,7 @@ impl Open {
         if body.sha256 != self.body_hash {
             return Err(Reason::BodyHash);
         }
+        let key = self.key.as_ref().ok_or(Reason::KeyUnavailable)?;
         if !key.key.verify(&self.header_hash, &self.signature) {
             return Err(Reason::Signature);
         }

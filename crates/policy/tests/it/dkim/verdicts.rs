@@ -8,7 +8,9 @@ use policy::{
     dns::{Answer, Question},
 };
 
-use super::{DOMAIN, ED25519, NOW, RSA, Zone, asked, name, signatures, signed, signer, verdict, verify, verify_by};
+use super::{
+    DOMAIN, ED25519, NOW, RSA, Zone, asked, halves, name, signatures, signed, signer, verdict, verify, verify_by,
+};
 
 const LETTER: &[u8] = b"From: ann@example.net\r\nTo: bob@example.org\r\nSubject: Hello\r\n\r\nHi Bob\r\n";
 
@@ -146,12 +148,18 @@ fn the_dns_may_say_nothing() {
         let verdict = verdict(&message, &zone);
         assert_eq!((verdict.reason, verdict.outcome()), (Some(reason), outcome));
     }
+    // No key makes it right again: this is not open.
+    let mut zone = Zone::default();
+    zone.0.insert("rsa._domainkey.example.net".to_owned(), Answer::Failed);
+    let changed = [&message[..], b"PS: something else\r\n"].concat();
+    assert_eq!(verdict(&changed, &zone).reason, Some(Reason::BodyHash));
     // Never answered.
     let mut bodies = policy::dkim::BodyHasher::default();
     let fields = policy::dkim::Fields::parse(&message);
     let mut machine = policy::dkim::Verify::new(&fields, NOW, &mut bodies);
     let other = Question { name: name("other._domainkey.example.net"), kind: policy::dns::Kind::Txt };
     machine.answer(&other, &Answer::Txt(vec![RSA.public_record().unwrap().into_bytes()]));
+    bodies.update(halves(&message).1);
     assert_eq!(machine.finish(&bodies.finish()).verdicts[0].reason, Some(Reason::KeyUnavailable));
 }
 
