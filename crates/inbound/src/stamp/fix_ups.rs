@@ -26,9 +26,10 @@ pub(crate) struct Repairs {
 /// The header section and body so far of a letter from one of our users, repaired. `gathered` begins with the section.
 pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs, hostname: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(gathered.len() + 256);
-    let removed = header.fields.iter().filter(|field| {
-        REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || forged::is_forged(field, hostname)
-    });
+    let removed = header
+        .fields
+        .iter()
+        .filter(|field| REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || forged::is_forged(field, hostname));
     copy_without(gathered, header, removed, &mut out);
     if !out.is_empty() && !out.ends_with(b"\n") {
         // BDAT can end a message in the middle of a line.

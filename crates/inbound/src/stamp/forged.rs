@@ -16,9 +16,7 @@ use policy::authres;
 pub(crate) fn is_forged(field: &Field<'_>, hostname: &str) -> bool {
     match field.name.first() {
         Some(b'A' | b'a') if field.is("Authentication-Results") => authres::claims_to_be(field.value, hostname),
-        Some(b'R' | b'r') if field.is("Received-SPF") => {
-            receiver(field.value).is_some_and(|receiver| is_us(&receiver, hostname))
-        }
+        Some(b'R' | b'r') if field.is("Received-SPF") => is_received_by(field.value, hostname),
         Some(b'X' | b'x') => field.is(QUARANTINE) || field.is(SUSPECT),
         _ => false,
     }
@@ -28,27 +26,33 @@ fn is_us(name: &[u8], hostname: &str) -> bool {
     name.strip_suffix(b".").unwrap_or(name).eq_ignore_ascii_case(hostname.as_bytes())
 }
 
-/// The value of `receiver=` in the pairs behind the result and its comment (RFC 7208 §9.1).
-fn receiver(value: &[u8]) -> Option<Vec<u8>> {
-    let (_result, mut rest) = word(skip_blanks(value)?)?;
-    loop {
-        rest = skip_blanks(rest)?;
-        rest = rest.strip_prefix(b";").unwrap_or(rest);
-        let (key, after) = word(skip_blanks(rest)?)?;
-        let after = skip_blanks(after)?;
-        let Some(after) = after.strip_prefix(b"=") else {
-            rest = after;
-            continue;
-        };
-        let Some((read, after)) = word(skip_blanks(after)?) else {
-            rest = after;
-            continue;
-        };
-        if key.eq_ignore_ascii_case(b"receiver") {
-            return Some(read);
+/// Whether one of the pairs behind the result and its comment is `receiver=` and our name (RFC 7208 §9.1). What can't be
+/// read is read by others as they please, so from there on our name anywhere is enough.
+fn is_received_by(value: &[u8], hostname: &str) -> bool {
+    let mut rest = value;
+    while let Some((pair, after)) = next(rest) {
+        if pair.is_some_and(|(key, name)| key.eq_ignore_ascii_case(b"receiver") && is_us(&name, hostname)) {
+            return true;
         }
         rest = after;
     }
+    let unread = skip_blanks(rest).unwrap_or(rest);
+    unread.windows(hostname.len().max(1)).any(|window| window.eq_ignore_ascii_case(hostname.as_bytes()))
+}
+
+/// A key and its value.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// The next pair, or nothing for a word without a value; and what follows. Nothing at the end, and where neither stands.
+fn next(text: &[u8]) -> Option<(Option<Pair>, &[u8])> {
+    let text = skip_blanks(text)?;
+    let (key, after) = word(skip_blanks(text.strip_prefix(b";").unwrap_or(text))?)?;
+    let Some(rest) = skip_blanks(after)?.strip_prefix(b"=") else { return Some((None, after)) };
+    let rest = skip_blanks(rest)?;
+    Some(match word(rest) {
+        Some((value, after)) => (Some((key, value)), after),
+        None => (None, rest),
+    })
 }
 
 /// A token or a quoted string, and what follows it. Nothing when something else comes first.
@@ -151,6 +155,12 @@ mod tests {
         check("Received-SPF: pass (receiver=mx.ours.example) receiver=mx.other.example\r\n", false);
         check("Received-SPF: pass (mx.ours.example: domain of a@b designates it)\r\n", false);
         check("Received-SPF: ;=;=;receiver\r\n", false);
+        // Some read the last one, or go on where the grammar ends.
+        check("Received-SPF: pass receiver=mx.other.example; receiver=mx.ours.example\r\n", true);
+        check("Received-SPF: pass mechanism=a/24; receiver=mx.ours.example\r\n", true);
+        check("Received-SPF: pass (x)) receiver=mx.ours.example\r\n", true);
+        check("Received-SPF: pass client-ip=192.0.2.1;; receiver=mx.ours.example\r\n", true);
+        check("Received-SPF: pass receiver=\"mx.ours.example\r\n", true);
     }
 
     proptest! {
