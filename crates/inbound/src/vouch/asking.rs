@@ -20,6 +20,9 @@ use policy::{
     iprev, spf,
 };
 
+/// Questions of one machine that are open at a time. Sixty of one message, to a server that never answers, would leave
+/// little of what all messages share.
+const ASKED_AT_ONCE: usize = 8;
 /// Answers that are remembered for the length of a message.
 const REMEMBERED_MAX: usize = 64;
 
@@ -133,7 +136,7 @@ impl Source<'_> {
         }
     }
 
-    /// Asks several questions at the same time.
+    /// Asks several questions, some at the same time.
     pub(super) async fn ask_all(&self, questions: Vec<Question>) -> Vec<(Question, Answer)> {
         let asked = questions.into_iter().map(|question| async {
             let answer = self.ask(&question).await;
@@ -143,19 +146,30 @@ impl Source<'_> {
     }
 }
 
-/// Waits for all of them at once. They are few: each is polled whenever one of them can go on.
+/// Waits for all of them, [`ASKED_AT_ONCE`] at a time. They are few: each is polled whenever one of them can go on.
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut outputs: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     poll_fn(|context| {
-        let mut open = false;
-        for (future, output) in running.iter_mut().zip(&mut outputs).filter(|(_, output)| output.is_none()) {
-            match future.as_mut().poll(context) {
-                Poll::Ready(ready) => *output = Some(ready),
-                Poll::Pending => open = true,
+        loop {
+            let open = running.iter_mut().zip(&mut outputs).filter(|(_, output)| output.is_none());
+            let (mut waiting, mut ended) = (false, false);
+            for (future, output) in open.take(ASKED_AT_ONCE) {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(ready) => {
+                        *output = Some(ready);
+                        ended = true;
+                    }
+                    Poll::Pending => waiting = true,
+                }
+            }
+            // Whoever ended makes room for the next.
+            match (ended, waiting) {
+                (true, _) => {}
+                (false, true) => return Poll::Pending,
+                (false, false) => return Poll::Ready(()),
             }
         }
-        if open { Poll::Pending } else { Poll::Ready(()) }
     })
     .await;
     outputs.into_iter().flatten().collect()
@@ -197,5 +211,31 @@ impl<T: Send + 'static> Pending<T> {
             Self::Known(known) => Some(known),
             Self::Asking(mut running) => pin!(&mut running.0).await.ok(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_some_are_asked_at_a_time_and_all_in_the_end() {
+        let (begun, answered) = (Cell::new(0), Cell::new(0));
+        let (begun, answered) = (&begun, &answered);
+        let ask = |number| async move {
+            begun.set(begun.get() + 1);
+            poll_fn(|_| if answered.get() > number { Poll::Ready(number) } else { Poll::Pending }).await
+        };
+        let mut all = pin!(join_all((0..20).map(ask).collect()));
+        let mut poll = || all.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        for (now, most) in [(0, 8), (1, 9), (5, 13), (13, 20), (19, 20)] {
+            answered.set(now);
+            assert!(poll().is_pending());
+            assert_eq!(begun.get(), most, "{now} answers");
+        }
+        answered.set(20);
+        assert_eq!(poll(), Poll::Ready((0..20).collect()));
     }
 }
