@@ -18,6 +18,7 @@ pub mod iprev;
 pub mod load;
 pub mod rate;
 pub mod recent;
+pub mod relay;
 pub mod score;
 pub mod sender;
 pub mod sign_in;

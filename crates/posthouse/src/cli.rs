@@ -7,6 +7,7 @@ mod arguments;
 mod check;
 mod directory;
 mod queue;
+mod relay;
 mod send;
 mod signing;
 mod terminal;
@@ -60,6 +61,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve => return wire::serve(place.config.as_deref(), place.json, place.clock),
         Command::Check { what: Some(CheckWhat::Dns { domain }) } => return check::dns(&place, domain),
         Command::Check { what: Some(CheckWhat::Config) | None } => return check::config(&place),
+        Command::Check { what: Some(CheckWhat::OpenRelay(open_relay)) } => return relay::run(&place, &open_relay),
         Command::Domain { verb } => directory::domain(&place, verb)?,
         Command::Dkim { verb } => return signing::dkim(&place, verb),
         Command::User { verb } => directory::user(&place, verb)?,

@@ -99,6 +99,32 @@ async fn no_syntax_makes_it_a_relay() {
     assert_eq!(world.kept().await, []);
 }
 
+/// R6: every way that `posthouse check open-relay` tries at others, held against each kind of domain of ours.
+#[tokio::test]
+async fn every_known_way_to_relay_is_closed() {
+    let world = World::new().await;
+    for domain in ["ours.example", "catch.example", "relay.example", "mx.ours.example"] {
+        let names = policy::relay::Names {
+            sender: "out@far.example".parse().unwrap(),
+            elsewhere: "you@far.example".parse().unwrap(),
+            host: "mx.ours.example".parse().unwrap(),
+            domain: domain.parse().unwrap(),
+            address: IpAddr::from([127, 0, 0, 1]),
+        };
+        for ways in policy::relay::ways(&names).chunks(5) {
+            let mut client = world.client(world.mx()).await;
+            for way in ways {
+                client.say(format!("MAIL FROM:{}\r\nRCPT TO:{}\r\nRSET\r\n", way.sender, way.recipient)).await;
+                let _sender = client.reply().await;
+                let reply = client.reply().await;
+                assert!(reply.starts_with('5'), "{}: {reply}", way.name);
+                assert!(client.reply().await.starts_with("250"));
+            }
+        }
+    }
+    assert_eq!(world.kept().await, []);
+}
+
 #[tokio::test]
 async fn a_trusted_network_relays_without_a_password() {
     let world = World::new().await;

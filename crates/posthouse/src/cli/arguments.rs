@@ -76,6 +76,32 @@ pub(super) enum CheckWhat {
         #[arg(value_name = "DOMAIN")]
         domain: Option<Domain>,
     },
+    /// Whether a server passes on the mail of strangers; nothing is sent
+    OpenRelay(OpenRelay),
+}
+
+/// The server to try, and the names to try with.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Run it from outside: a server that trusts this machine relays for it. Each way ends at the reply to \
+                        RCPT. The status is 0 when every way is closed, 1 when one is open, 3 when some could not be judged."
+)]
+pub(super) struct OpenRelay {
+    /// HOST or HOST:PORT
+    #[arg(value_name = "HOST:PORT")]
+    pub(super) server: String,
+    /// Somebody elsewhere, to whom the server should not relay
+    #[arg(long, value_name = "ADDRESS", default_value = "posthouse-check@example.com")]
+    pub(super) to: Mailbox,
+    /// The sender; without it, one in the domain of --to
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) from: Option<Mailbox>,
+    /// A domain whose mail the server takes; without it, that of its host name
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) domain: Option<Domain>,
+    /// The name to say in EHLO; without it, the host name
+    #[arg(long, value_name = "NAME")]
+    pub(super) ehlo: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -121,7 +121,8 @@ async fn connect(letter: &Letter, clock: &Clock, printer: Printer) -> anyhow::Re
     }
 }
 
-async fn addresses(host: &str, clock: &Clock) -> anyhow::Result<Vec<IpAddr>> {
+/// The addresses of a host, by its name.
+pub(super) async fn addresses(host: &str, clock: &Clock) -> anyhow::Result<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }

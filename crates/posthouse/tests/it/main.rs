@@ -10,6 +10,7 @@ mod http;
 mod mail_path;
 mod process;
 mod queue_verbs;
+mod relay;
 mod server;
 mod signals;
 mod smtp;
