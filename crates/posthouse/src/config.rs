@@ -7,6 +7,7 @@
 mod check;
 mod complaint;
 mod filter;
+mod gate;
 mod keys;
 mod listener;
 mod reader;
@@ -24,6 +25,7 @@ use std::{
 
 pub(crate) use check::DEFAULT_STORE_URL;
 pub(crate) use complaint::{Complaint, Complaints};
+pub(crate) use gate::Gate;
 pub(crate) use listener::{BareNewline, Listener, ListenerTls, Service};
 pub(crate) use reference::{reference, sample};
 pub(crate) use route::{RelayTls, Route, Target};
@@ -59,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) dns_servers: Vec<SocketAddr>,
     /// Bounds and deadlines.
     pub(crate) limits: Limits,
+    /// What is asked of strangers.
+    pub(crate) gate: Gate,
     /// What is done about mail that nobody vouches for; nothing when that is not looked at.
     pub(crate) verify: Option<inbound::Verification>,
     /// Who judges it before it is kept, in order.
@@ -89,6 +93,12 @@ pub(crate) struct Limits {
     pub(crate) recipients: u64,
     pub(crate) disk_reserve: u64,
     pub(crate) connections_per_address: u64,
+    pub(crate) connections_per_minute: u32,
+    pub(crate) messages_per_minute: u32,
+    pub(crate) recipients_per_minute: u32,
+    pub(crate) commands_per_minute: u32,
+    pub(crate) errors_per_hour: u32,
+    pub(crate) junk_per_hour: u32,
     pub(crate) errors: u64,
     pub(crate) junk: u64,
     pub(crate) handshake: Duration,
@@ -108,6 +118,12 @@ impl Default for Limits {
             recipients: 1000,
             disk_reserve: 1_000_000_000,
             connections_per_address: 100,
+            connections_per_minute: 300,
+            messages_per_minute: 600,
+            recipients_per_minute: 6000,
+            commands_per_minute: 6000,
+            errors_per_hour: 200,
+            junk_per_hour: 2000,
             errors: 20,
             junk: 100,
             handshake: Duration::from_secs(30),

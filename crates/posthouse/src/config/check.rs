@@ -13,7 +13,7 @@ use toml::{
 
 use super::{
     CertificateFiles, Complaint, Complaints, Config, DEFAULT_DATA_DIR, Delivery, Limits, Log, LogFormat, LogLevel,
-    filter,
+    filter, gate,
     keys::{self, Section},
     listener,
     reader::{Placed, Reader},
@@ -28,6 +28,8 @@ const MESSAGE_SIZE_MAX: u64 = 2_000_000_000;
 const RECIPIENTS_MIN: u64 = 100;
 const RECIPIENTS_MAX: u64 = 100_000;
 const CONNECTIONS_MAX: u64 = 1_000_000;
+/// Of anything in a minute or an hour.
+const RATE_MAX: u64 = 1_000_000_000;
 /// Waits of a retry schedule.
 const RETRY_MAX: usize = 100;
 
@@ -78,6 +80,7 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
         authorities,
         dns_servers: read_dns(&tables, complaints),
         limits: read_limits(&tables, complaints),
+        gate: gate::read(&tables, complaints),
         verify: verify::read(&tables, complaints),
         filters: filter::read(&tables, complaints),
         routes: route::read(&tables, complaints),
@@ -255,6 +258,14 @@ fn read_limits<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> L
             $read.map_or($default, |placed| placed.value)
         };
     }
+    macro_rules! rate {
+        ($key:expr, $field:ident) => {
+            reader
+                .number($key, 0..=RATE_MAX)
+                .and_then(|placed| u32::try_from(placed.value).ok())
+                .unwrap_or(defaults.$field)
+        };
+    }
     Limits {
         message_size: or_default!(reader.text(&keys::MESSAGE_SIZE, message_size), defaults.message_size),
         recipients: or_default!(reader.number(&keys::RECIPIENTS, RECIPIENTS_MIN..=RECIPIENTS_MAX), defaults.recipients),
@@ -263,6 +274,12 @@ fn read_limits<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> L
             reader.number(&keys::CONNECTIONS, 1..=CONNECTIONS_MAX),
             defaults.connections_per_address
         ),
+        connections_per_minute: rate!(&keys::CONNECTION_RATE, connections_per_minute),
+        messages_per_minute: rate!(&keys::MESSAGE_RATE, messages_per_minute),
+        recipients_per_minute: rate!(&keys::RECIPIENT_RATE, recipients_per_minute),
+        commands_per_minute: rate!(&keys::COMMAND_RATE, commands_per_minute),
+        errors_per_hour: rate!(&keys::ERROR_RATE, errors_per_hour),
+        junk_per_hour: rate!(&keys::JUNK_RATE, junk_per_hour),
         errors: or_default!(reader.number(&keys::ERRORS, 1..=1_000_000), defaults.errors),
         junk: or_default!(reader.number(&keys::JUNK, 1..=1_000_000), defaults.junk),
         handshake: or_default!(reader.text(&keys::HANDSHAKE, deadline), defaults.handshake),

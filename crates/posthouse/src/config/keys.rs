@@ -94,9 +94,23 @@ keys! {
     RECIPIENTS = "recipients_per_message", "a number, at least 100", "1000", "1000";
     /// Free space below which no new mail is taken (452 4.3.1).
     DISK_RESERVE = "disk_reserve", "a size", "1 GB", r#""1 GB""#;
-    /// Connections of one client address to one service at a time; the next one is told 421 and closed. Loopback and
-    /// trusted networks are not counted. All services together take 20,000.
+    /// Connections of one client to one service at a time; the next one is told 421 and closed. A client is an IPv4
+    /// address or an IPv6 /64; its network (/24, /48) may have four times as many, here and below. Networks in
+    /// `gate.exempt_networks` and trusted networks are not counted. All services together take 20,000.
     CONNECTIONS = "connections_per_address", "a number", "100", "100";
+    /// Connections of one client in a minute: 421 past it. `0` for no limit, here and below.
+    CONNECTION_RATE = "connections_per_minute", "a number", "300", "300";
+    /// Messages that one client begins in a minute: 450 past it. Users who have authenticated are not counted, here and
+    /// below.
+    MESSAGE_RATE = "messages_per_minute", "a number", "600", "600";
+    /// Recipients that one client names in a minute: 450 past it.
+    RECIPIENT_RATE = "recipients_per_minute", "a number", "6000", "6000";
+    /// Commands of one client in a minute: 421 past it.
+    COMMAND_RATE = "commands_per_minute", "a number", "6000", "6000";
+    /// Errors of one client in an hour, over all its sessions: 421 past it. An accepted message makes up for ten.
+    ERROR_RATE = "errors_per_hour", "a number", "200", "200";
+    /// The same for commands that lead to no message.
+    JUNK_RATE = "junk_per_hour", "a number", "2000", "2000";
     /// Wrong commands and refused recipients in one session before it is closed with 421.
     ERRORS = "errors_per_session", "a number", "20", "20";
     /// Commands that lead to no message (NOOP, RSET, VRFY and the like) in one session before it is closed with 421.
@@ -117,6 +131,45 @@ keys! {
     DOT = "dot_deadline", "a duration", "10m", r#""10m""#;
     /// How long a stopping server waits for the transactions in flight.
     SHUTDOWN = "shutdown_deadline", "a duration", "30s", r#""30s""#;
+
+    /// Clients that are not examined, beside the trusted networks of a listener.
+    GATE_EXEMPT = "exempt_networks", "networks", "127.0.0.0/8 and ::1", r#"["127.0.0.0/8", "::1"]"#;
+    /// How long service mx makes a stranger wait for the banner; who speaks first is told 554 and closed. A client that
+    /// has waited is known for a day. `0s` for no wait; it shrinks when the server is busy.
+    GATE_PREGREET = "pregreet_wait", "a duration, at most 30s", "400ms", r#""400ms""#;
+    /// Whether service mx obeys strangers that go on behind EHLO, HELO or DATA without waiting for the reply (RFC 2920
+    /// §3.1). Otherwise they are told 554 and closed.
+    GATE_PIPELINING = "early_pipelining", "true or false", "false", "false";
+    /// How much longer the reply to each further error of a stranger takes, from the fourth in a session on.
+    GATE_TARPIT = "tarpit", "a duration, at most 20s", "1s", r#""1s""#;
+    /// What is done on service mx when EHLO says our own name or a domain of ours.
+    GATE_OWN_NAME = "own_name", "accept, score, defer or refuse", "refuse", r#""refuse""#;
+    /// What is done on service mx when EHLO says a name without a dot, or none.
+    GATE_UNQUALIFIED = "unqualified_name", "accept, score, defer or refuse", "score", r#""score""#;
+    /// What is done on service mx about a sender whose domain has neither MX nor address (550 5.1.8), or says that it
+    /// takes no mail (550 5.7.27). Unless it is `accept` or `score`, a failure of the DNS is 450 4.1.8. A domain that
+    /// publishes SPF is left to that.
+    GATE_SENDER = "sender_domain", "accept, score, defer or refuse", "refuse", r#""refuse""#;
+    /// The sum from which on a message gets a field X-Posthouse-Suspect. Our own name in EHLO counts 5, a name that is
+    /// none 2, a sender's domain without mail 5, where they are scored; lists count their weight.
+    GATE_TAG = "tag_score", "a number", "none", "5";
+    /// The sum from which on recipients are told 450. `postmaster` never is.
+    GATE_DEFER = "defer_score", "a number", "none", "8";
+    /// The sum from which on recipients are told 550.
+    GATE_REFUSE = "refuse_score", "a number", "none", "10";
+    /// Whether strangers on service mx are asked to come again after five minutes. Who has is known for 36 days.
+    GATE_GREYLISTING = "greylisting", "true or false", "false", "true";
+    /// Deliveries in the queue at which strangers find the least patience: half of it makes no difference.
+    GATE_BUSY_QUEUE = "busy_queue", "a number", "1000000", "1000000";
+
+    /// The name of the list in the DNS.
+    BLOCKLIST_ZONE = "zone", "a domain", "required", r#""bl.example.net""#;
+    /// What a listing counts in the sum.
+    BLOCKLIST_WEIGHT = "weight", "a number", "required", "5";
+    /// Whether a listing speaks for the client: its weight is subtracted, and who has less than nothing is not greylisted.
+    BLOCKLIST_ALLOW = "allow", "true or false", "false", "false";
+    /// Which answers count. Answers outside 127.0.0.0/8 and in 127.255.255.0/24 are errors and never do.
+    BLOCKLIST_ANSWERS = "answers", "networks within 127.0.0.0/8", "all", r#"["127.0.0.2", "127.0.1.0/24"]"#;
 
     /// Whether mail of strangers on service mx is verified. Clients in `trusted_networks`, users who authenticate and
     /// the sandbox never are.
@@ -259,6 +312,12 @@ pub(crate) const LIMITS: Section = Section {
         &RECIPIENTS,
         &DISK_RESERVE,
         &CONNECTIONS,
+        &CONNECTION_RATE,
+        &MESSAGE_RATE,
+        &RECIPIENT_RATE,
+        &COMMAND_RATE,
+        &ERROR_RATE,
+        &JUNK_RATE,
         &ERRORS,
         &JUNK,
         &HANDSHAKE,
@@ -270,6 +329,37 @@ pub(crate) const LIMITS: Section = Section {
         &DOT,
         &SHUTDOWN,
     ],
+    later: &[],
+};
+
+/// `[gate]`.
+pub(crate) const GATE: Section = Section {
+    heading: "[gate]",
+    about: "What is asked of strangers before they are listened to. Users who authenticate, trusted and exempt networks \
+            are not examined.",
+    keys: &[
+        &GATE_EXEMPT,
+        &GATE_PREGREET,
+        &GATE_PIPELINING,
+        &GATE_TARPIT,
+        &GATE_OWN_NAME,
+        &GATE_UNQUALIFIED,
+        &GATE_SENDER,
+        &GATE_TAG,
+        &GATE_DEFER,
+        &GATE_REFUSE,
+        &GATE_GREYLISTING,
+        &GATE_BUSY_QUEUE,
+    ],
+    later: &[],
+};
+
+/// `[[blocklist]]`.
+pub(crate) const BLOCKLIST: Section = Section {
+    heading: "[[blocklist]]",
+    about: "A list of addresses in the DNS that is asked about strangers on service mx. None is asked that is not named \
+            here. What follows from the sum is said in [gate].",
+    keys: &[&BLOCKLIST_ZONE, &BLOCKLIST_WEIGHT, &BLOCKLIST_ALLOW, &BLOCKLIST_ANSWERS],
     later: &[],
 };
 
@@ -384,5 +474,19 @@ pub(crate) const LOG: Section = Section {
 };
 
 /// Every table in the order of the manual.
-pub(crate) const SECTIONS: [&Section; 12] =
-    [&TOP, &LISTENER, &TLS, &DNS, &LIMITS, &VERIFY, &VERIFY_DOMAIN, &FILTER, &ROUTE, &DELIVERY, &STORE, &LOG];
+pub(crate) const SECTIONS: [&Section; 14] = [
+    &TOP,
+    &LISTENER,
+    &TLS,
+    &DNS,
+    &LIMITS,
+    &GATE,
+    &BLOCKLIST,
+    &VERIFY,
+    &VERIFY_DOMAIN,
+    &FILTER,
+    &ROUTE,
+    &DELIVERY,
+    &STORE,
+    &LOG,
+];

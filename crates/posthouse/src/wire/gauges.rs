@@ -1,10 +1,12 @@
 //! Metrics: the recorder, and the numbers that are looked up now and then instead of counted.
 
-use std::{sync::Arc, time::Duration};
+use std::{os::fd::AsRawFd as _, sync::Arc, time::Duration};
 
+use inbound::{Inbound, Load};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use net::{Clock, tasks::Tasks};
-use spool::Spool;
+use rustix::process::{Resource, getrlimit};
+use spool::{Spool, State};
 
 /// How often the queue is counted, orphans are swept and old samples are folded.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -25,14 +27,22 @@ pub(super) fn install() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Keeps the gauges fresh until shutdown.
-pub(super) async fn keep(spool: Arc<dyn Spool>, handle: PrometheusHandle, clock: Clock, tasks: Tasks) {
+pub(super) async fn keep(
+    spool: Arc<dyn Spool>,
+    inbound: Inbound,
+    busy_queue: u64,
+    handle: PrometheusHandle,
+    clock: Clock,
+    tasks: Tasks,
+) {
     metrics::describe_gauge!("posthouse_queue_deliveries", "Deliveries in the queue, by state");
     metrics::describe_gauge!("posthouse_queue_stopped", "1 while the queue is stopped after a failed sync");
     metrics::describe_counter!("posthouse_events_copied_total", "Events copied from the outbox to the store");
     let mut stopped = std::pin::pin!(tasks.cancelled());
     let mut interval: u32 = 0;
     loop {
-        measure(spool.as_ref()).await;
+        let queued = measure(spool.as_ref()).await;
+        inbound.set_load(load(queued, busy_queue));
         handle.run_upkeep();
         if interval.is_multiple_of(SWEEP_EVERY)
             && let Err(error) = spool.sweep(clock.now()).await
@@ -47,16 +57,30 @@ pub(super) async fn keep(spool: Arc<dyn Spool>, handle: PrometheusHandle, clock:
     }
 }
 
+/// What makes it hard for the gate. The lowest free descriptor says how many are in use.
+fn load(queued: u64, queued_max: u64) -> Load {
+    let lowest_free = std::fs::File::open("/dev/null").map(|file| file.as_raw_fd());
+    let descriptors_max = getrlimit(Resource::Nofile).current.unwrap_or(0);
+    let descriptors = lowest_free.map_or(descriptors_max, |number| u64::try_from(number).unwrap_or(0));
+    Load { queued, queued_max, descriptors, descriptors_max }
+}
+
+/// Returns how many deliveries wait.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-async fn measure(spool: &dyn Spool) {
+async fn measure(spool: &dyn Spool) -> u64 {
     metrics::gauge!("posthouse_queue_stopped").set(f64::from(u8::from(spool.poisoned().is_some())));
     match spool.count().await {
         Ok(counts) => {
+            let queued = counts.iter().filter(|(state, _)| *state != State::Held).map(|(_, count)| count).sum();
             for (state, count) in counts {
                 let state = serde_json::to_value(state).ok().and_then(|name| name.as_str().map(str::to_owned));
                 metrics::gauge!("posthouse_queue_deliveries", "state" => state.unwrap_or_default()).set(count as f64);
             }
+            queued
         }
-        Err(error) => tracing::debug!(%error, "the queue was not counted"),
+        Err(error) => {
+            tracing::debug!(%error, "the queue was not counted");
+            0
+        }
     }
 }

@@ -106,13 +106,24 @@ impl Node {
         let keyring = Arc::new(Keyring::new(store.clone(), secret));
         inbound.set_signers(Arc::clone(&keyring) as _);
         let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
+        inbound.remember().await?;
         inbound.set_filters(settings::filters(&config, &dialer, &clock));
         let outbound = outbound_engine(&config, resolver, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
         background
             .spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
-        tasks.spawn("gauges", gauges::keep(Arc::clone(&spool), metrics.clone(), clock.clone(), tasks.clone()));
+        tasks.spawn(
+            "gauges",
+            gauges::keep(
+                Arc::clone(&spool),
+                inbound.clone(),
+                config.gate.busy_queue,
+                metrics.clone(),
+                clock.clone(),
+                tasks.clone(),
+            ),
+        );
         let queue = admin::queue::Queue {
             spool: Arc::clone(&spool),
             store: store.clone(),

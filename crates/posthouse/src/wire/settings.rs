@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inbound::{FixUps, Network, Recipients};
+use inbound::{FixUps, Network, Rate, Recipients};
 use net::{Clock, Dialer, tls};
 use smtp::{data::receive, server};
 
@@ -46,7 +46,7 @@ pub(super) fn inbound(
         settings.fix_ups = FixUps::On;
     }
     settings.trusted_networks = listener.trusted_networks.iter().filter_map(network).collect();
-    settings.gate.proxy_networks = listener.proxy_networks.iter().filter_map(network).collect();
+    settings.gate = gate(config, listener, settings.gate);
     settings.verification = config.verify.clone().filter(|_| listener.service == Service::Mx).map(Arc::new);
     settings.expire = config.delivery.expire;
     settings.connections_per_address = saturating(config.limits.connections_per_address);
@@ -66,6 +66,39 @@ pub(super) fn inbound(
     settings.session.deadlines.command = limits.command;
     settings.session.deadlines.data_block = limits.data;
     settings.session.deadlines.data_rate = saturating_u32(limits.data_rate);
+    settings
+}
+
+/// What is asked of strangers: of all the same limits, and on service mx the rest.
+fn gate(config: &Config, listener: &Listener, defaults: inbound::GateSettings) -> inbound::GateSettings {
+    let (gate, limits) = (&config.gate, &config.limits);
+    let mut settings = inbound::GateSettings {
+        exempt_networks: gate.exempt_networks.iter().filter_map(network).collect(),
+        proxy_networks: listener.proxy_networks.iter().filter_map(network).collect(),
+        limits: inbound::Limits {
+            connections: Rate::per_minute(limits.connections_per_minute),
+            messages: Rate::per_minute(limits.messages_per_minute),
+            recipients: Rate::per_minute(limits.recipients_per_minute),
+            commands: Rate::per_minute(limits.commands_per_minute),
+            errors: Rate::per_hour(limits.errors_per_hour),
+            junk: Rate::per_hour(limits.junk_per_hour),
+            ..defaults.limits
+        },
+        tarpit: gate.tarpit,
+        ..defaults
+    };
+    if listener.service == Service::Mx {
+        settings.pregreet_wait = gate.pregreet_wait;
+        settings.haste = if gate.early_pipelining { server::Haste::Obeyed } else { server::Haste::Refused };
+        settings.greylisting = gate.greylisting;
+        settings.examination = inbound::Examination {
+            own_name: gate.own_name,
+            unqualified_name: gate.unqualified_name,
+            sender_domain: gate.sender_domain,
+            lists: gate.lists.clone(),
+            thresholds: gate.thresholds,
+        };
+    }
     settings
 }
 
