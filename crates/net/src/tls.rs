@@ -58,6 +58,17 @@ pub enum TlsError {
         /// What it holds instead, when that is known.
         hint: &'static str,
     },
+    /// A PEM file that is cut off or garbled.
+    #[error(
+        "{path} is not a whole PEM file: {why}; expected lines of base64 from -----BEGIN …----- to -----END …-----: copy \
+         the file again from where it was made", path = path.display()
+    )]
+    BrokenPem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The key is behind a passphrase.
     #[error(
         "the private key in {path} is encrypted with a passphrase, which nobody can type at start; write it without one: \

@@ -14,7 +14,7 @@ pub enum DatabaseError {
         path: PathBuf,
     },
     /// No room.
-    #[error("the store cannot be written: the disk of {path} is full", path = path.display())]
+    #[error("the store cannot be written: the disk of {path} is full; free some space", path = path.display())]
     Full {
         /// The database.
         path: PathBuf,
@@ -56,6 +56,15 @@ pub enum OpenError {
         path: PathBuf,
         /// The system's words.
         why: String,
+    },
+    /// A database, but not one of ours. It was left as it is.
+    #[error(
+        "{path} is a database of another program: its tables are not Posthouse's, and it was left as it is; name another \
+         file as [store] url, or move this one away", path = path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
     },
     /// A newer program wrote it.
     #[error(

@@ -20,6 +20,9 @@ use super::{TlsError, provider, validity::Validity};
 /// Bytes of a PEM file: a chain of a hundred certificates is far less.
 const FILE_MAX: u64 = 1 << 20;
 
+/// Octets of a file that are shown in a complaint.
+const SHOWN_MAX: usize = 80;
+
 /// A certificate chain and the key of its first certificate.
 #[derive(Debug)]
 pub(super) struct Identity {
@@ -65,7 +68,7 @@ impl Identity {
 pub(super) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = read_file(path)?;
     let chain: Result<Vec<_>, pem::Error> = CertificateDer::pem_slice_iter(&text).collect();
-    let chain = chain.map_err(|error| TlsError::BadCertificate { path: path.into(), why: error.to_string() })?;
+    let chain = chain.map_err(|error| TlsError::BrokenPem { path: path.into(), why: broken(&error) })?;
     if chain.is_empty() {
         let hint = if contains(&text, "PRIVATE KEY-----") {
             "; it holds a private key: were the two files swapped?"
@@ -87,8 +90,21 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
             TlsError::NoKey { path: path.into(), hint: "; it holds a certificate: were the two files swapped?" }
         }
         pem::Error::NoItemsFound => TlsError::NoKey { path: path.into(), hint: "" },
-        other => TlsError::BadKey { path: path.into(), why: other.to_string() },
+        other => TlsError::BrokenPem { path: path.into(), why: broken(&other) },
     })
+}
+
+/// What is wrong with PEM text. The library shows octets as numbers.
+fn broken(error: &pem::Error) -> String {
+    let shown = |octets: &[u8]| mail::for_log(&String::from_utf8_lossy(octets), SHOWN_MAX);
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("it is cut off, the line -----END {}----- is missing", shown(end_marker))
+        }
+        pem::Error::IllegalSectionStart { line } => format!("a section begins with the odd line {}", shown(line)),
+        pem::Error::Base64Decode(_) => "what stands between the lines is no base64".into(),
+        other => other.to_string(),
+    }
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {

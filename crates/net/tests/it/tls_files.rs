@@ -68,9 +68,27 @@ async fn what_is_wrong_is_said_with_the_file() {
     check(&files.complaint("empty.pem", "key.pem"), &["empty.pem", "no certificate"]);
     check(&files.complaint("cert.pem", "empty.pem"), &["empty.pem", "no private key"]);
     check(&files.complaint("cert.pem", "encrypted.pem"), &["encrypted.pem", "passphrase", "openssl pkey"]);
-    check(&files.complaint("broken.pem", "key.pem"), &["broken.pem", "cannot be used"]);
+    check(&files.complaint("broken.pem", "key.pem"), &["broken.pem", "no base64", "copy the file again"]);
     check(&files.complaint("cert.pem", "junk.pem"), &["junk.pem", "cannot be used"]);
     check(&files.complaint(".", "key.pem"), &["cannot read"]);
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_off_is_said_in_words() {
+    let files = Files::new();
+    for (name, label) in [("cert.pem", "CERTIFICATE"), ("key.pem", "PRIVATE KEY")] {
+        let whole = fs::read_to_string(files.path(name)).unwrap();
+        let lines: Vec<&str> = whole.lines().collect();
+        files.write("cut.pem", &lines[..lines.len() - 1].join("\n"));
+        let complaint = if name == "cert.pem" {
+            files.complaint("cut.pem", "key.pem")
+        } else {
+            files.complaint("cert.pem", "cut.pem")
+        };
+        let missing = format!("cut off, the line -----END {label}----- is missing");
+        check(&complaint, &["cut.pem", &missing, "expected", "copy the file again"]);
+        assert!(!complaint.contains('['), "no octets as numbers: {complaint}");
+    }
 }
 
 #[tokio::test]

@@ -219,7 +219,7 @@ fn read_certificate(
         let at_key = match &error {
             TlsError::NoKey { .. } | TlsError::EncryptedKey { .. } | TlsError::BadKey { .. } => true,
             TlsError::Mismatch { .. } => true,
-            TlsError::Unreadable { path, .. } => *path == files.key,
+            TlsError::Unreadable { path, .. } | TlsError::BrokenPem { path, .. } => *path == files.key,
             TlsError::Unwritable { .. }
             | TlsError::NoCertificate { .. }
             | TlsError::BadCertificate { .. }

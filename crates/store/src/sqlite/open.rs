@@ -9,7 +9,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, SqlitePool,
+    ConnectOptions, Connection as _, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -50,6 +50,7 @@ pub(super) fn path_of(url: &str, data_dir: &Path) -> Result<PathBuf, OpenError> 
 pub(super) async fn connect(path: &Path) -> Result<(SqlitePool, SqlitePool), OpenError> {
     make_private(path).map_err(|error| OpenError::Unreadable { path: path.into(), why: error.to_string() })?;
     let failed = |error: sqlx::Error| OpenError::Database(classify(path, &error));
+    refuse_foreign(path).await?;
     let writing = options(path).journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     let writing = writing.pragma("wal_autocheckpoint", CHECKPOINT_PAGES).pragma("cache_size", WRITER_CACHE);
     let writer = pool(1).connect_with(writing).await.map_err(failed)?;
@@ -57,6 +58,16 @@ pub(super) async fn connect(path: &Path) -> Result<(SqlitePool, SqlitePool), Ope
     let reading = options(path).pragma("query_only", "on").pragma("cache_size", READER_CACHE);
     let readers = pool(READERS).connect_with(reading).await.map_err(failed)?;
     Ok((writer, readers))
+}
+
+/// Refuses a database with tables of somebody else, before anything in it is changed.
+async fn refuse_foreign(path: &Path) -> Result<(), OpenError> {
+    let failed = |error: sqlx::Error| OpenError::Database(classify(path, &error));
+    let mut connection = options(path).connect().await.map_err(failed)?;
+    let sql = "SELECT count(*) > 0 AND count(*) FILTER (WHERE name = '_sqlx_migrations') = 0 FROM sqlite_schema";
+    let is_foreign: bool = sqlx::query_scalar(sql).fetch_one(&mut connection).await.map_err(failed)?;
+    connection.close().await.map_err(failed)?;
+    if is_foreign { Err(OpenError::Foreign { path: path.into() }) } else { Ok(()) }
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {

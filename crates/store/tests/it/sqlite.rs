@@ -110,6 +110,19 @@ async fn a_schema_that_is_not_ours_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_program_is_left_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    run(directory.path(), "CREATE TABLE domain (name TEXT); INSERT INTO domain VALUES ('theirs')").await;
+    let before = fs::read(directory.path().join("posthouse.db")).unwrap();
+    let error = complaint(directory.path()).await;
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("posthouse.db is a database of another program") && text.contains("[store] url"), "{text}");
+    assert_eq!(fs::read(directory.path().join("posthouse.db")).unwrap(), before);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_database_is_said_to_be_damaged() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("posthouse.db"), "this is a letter, not a database. ".repeat(100)).unwrap();
