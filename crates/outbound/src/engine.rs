@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 use crate::{
     Settings,
     bouncer::Bouncer,
-    feed, pool,
+    feed, meters, pool,
     retry::ClockGuard,
     route::Destination,
     schedule::{LaneId, Schedule},
@@ -99,6 +99,7 @@ pub struct Status {
 impl Engine {
     /// Puts the parts together. Nothing runs yet. Called in a runtime.
     pub fn new(parts: Parts) -> Self {
+        meters::describe();
         Self { shared: Arc::new(Shared::new(parts)) }
     }
 

@@ -23,6 +23,7 @@ mod engine;
 mod feed;
 mod local;
 pub mod maildir;
+mod meters;
 pub mod mx;
 mod pool;
 pub mod retry;

@@ -20,6 +20,7 @@ mod files;
 mod find;
 mod fresh;
 mod lease;
+mod meters;
 mod open;
 mod outbox;
 mod reader;
@@ -153,6 +154,7 @@ impl Engine {
     /// Opens or makes the queue in `options.dir`; blocks while it reads. One server per directory; a queue of a newer version is refused and
     /// left as it is; one that is damaged is set aside, see [`Spool::alerts`].
     pub fn open(options: Options, now: Timestamp) -> Result<Arc<Self>, SpoolError> {
+        meters::describe();
         let lock = Lock::take(&options.dir)?;
         keep_private(&options.dir)?;
         let place = Place::new(Arc::clone(&options.disk), &options.dir);

@@ -44,7 +44,10 @@ fn a_letter_is_captured_and_shown() {
     let page = http::get(server.address("http"), &format!("/captured/{id}"));
     assert!(page.contains("It works.") && page.contains("&lt;script&gt;") && !page.contains("<script>"), "{page}");
     assert!(http::get(server.address("http"), "/healthz").contains("200 OK"));
-    assert!(http::get(server.address("http"), "/metrics").contains("# TYPE"));
+    let metrics = http::get(server.address("http"), "/metrics");
+    for name in ["inbound_messages_total", "spool_committed_total", "outbound_outcomes_total"] {
+        assert!(metrics.contains(&format!("# HELP posthouse_{name} ")), "{metrics}");
+    }
 }
 
 /// Two nodes: the first relays far.example to the second, which knows Bob there.

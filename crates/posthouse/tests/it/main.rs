@@ -8,6 +8,7 @@ mod crash;
 mod faults;
 mod http;
 mod mail_path;
+mod meters;
 mod process;
 mod queue_verbs;
 mod relay;
