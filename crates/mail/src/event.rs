@@ -76,6 +76,22 @@ pub enum EventKind {
         /// Its address.
         recipient: Mailbox,
     },
+    /// It is tried now and not when it would have been due: an operator said so, or the clock was set back.
+    Retried {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+    },
+    /// An operator sent it another way.
+    Rerouted {
+        /// The recipient.
+        delivery: DeliveryId,
+        /// Its address.
+        recipient: Mailbox,
+        /// The way, in the words of the configuration.
+        route: String,
+    },
 }
 
 /// Why stored bytes are not an event.
@@ -104,6 +120,8 @@ impl Event {
             EventKind::Held { .. } => "message.held",
             EventKind::Released { .. } => "message.released",
             EventKind::Cancelled { .. } => "message.cancelled",
+            EventKind::Retried { .. } => "message.retried",
+            EventKind::Rerouted { .. } => "message.rerouted",
         }
     }
 
@@ -115,7 +133,9 @@ impl Event {
             | EventKind::Expired { delivery, .. }
             | EventKind::Held { delivery, .. }
             | EventKind::Released { delivery, .. }
-            | EventKind::Cancelled { delivery, .. } => Some(*delivery),
+            | EventKind::Cancelled { delivery, .. }
+            | EventKind::Retried { delivery, .. }
+            | EventKind::Rerouted { delivery, .. } => Some(*delivery),
         }
     }
 
@@ -194,6 +214,8 @@ mod tests {
             EventKind::Held { delivery: delivery(), recipient: recipient() },
             EventKind::Released { delivery: delivery(), recipient: recipient() },
             EventKind::Cancelled { delivery: delivery(), recipient: recipient() },
+            EventKind::Retried { delivery: delivery(), recipient: recipient() },
+            EventKind::Rerouted { delivery: delivery(), recipient: recipient(), route: "capture".into() },
         ];
         let message = MessageId::from_bytes([1; 16]);
         kinds.into_iter().map(|kind| Event { at: Timestamp::from_secs(1), message, kind }).collect()

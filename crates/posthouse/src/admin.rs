@@ -182,6 +182,9 @@ pub(crate) struct HistoryView {
     pub(crate) reply: Option<ReplyView>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) next_due: Option<Rfc3339>,
+    /// The way that it was sent instead, when it is about that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) route: Option<String>,
     /// Who handed the message in, when it is about its acceptance.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub(crate) origin: Option<mail::Origin>,

@@ -45,9 +45,9 @@ impl State {
         usize::try_from(code).ok().and_then(|code| Self::ALL.get(code).copied())
     }
 
-    /// The state of a recipient after an event about it.
-    pub(crate) fn after(kind: &EventKind) -> Self {
-        match kind {
+    /// The state of a recipient after an event about it; nothing when the event leaves it where it is.
+    pub(crate) fn after(kind: &EventKind) -> Option<Self> {
+        Some(match kind {
             EventKind::Accepted { .. } | EventKind::Released { .. } => Self::Queued,
             EventKind::Attempted { outcome: Outcome::Delivered { .. }, .. } => Self::Delivered,
             EventKind::Attempted { outcome: Outcome::Deferred(_), .. } => Self::Deferred,
@@ -55,7 +55,8 @@ impl State {
             EventKind::Expired { .. } => Self::Expired,
             EventKind::Held { .. } => Self::Held,
             EventKind::Cancelled { .. } => Self::Cancelled,
-        }
+            EventKind::Retried { .. } | EventKind::Rerouted { .. } => return None,
+        })
     }
 }
 

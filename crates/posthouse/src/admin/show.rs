@@ -134,6 +134,8 @@ fn apply(recipients: &mut BTreeMap<DeliveryId, RecipientView>, event: &Event) {
         EventKind::Held { delivery, .. } => set(delivery, State::Held),
         EventKind::Released { delivery, .. } => set(delivery, State::Queued),
         EventKind::Cancelled { delivery, .. } => set(delivery, State::Cancelled),
+        // When it is tried next and where is the spool's to say.
+        EventKind::Retried { .. } | EventKind::Rerouted { .. } => {}
     }
 }
 
@@ -160,6 +162,7 @@ fn happening(event: &Event) -> HistoryView {
         attempt: None,
         reply: None,
         next_due: None,
+        route: None,
         origin: None,
         transcript: Vec::new(),
     };
@@ -175,7 +178,12 @@ fn happening(event: &Event) -> HistoryView {
         EventKind::Expired { recipient, .. }
         | EventKind::Held { recipient, .. }
         | EventKind::Released { recipient, .. }
-        | EventKind::Cancelled { recipient, .. } => view.address = Some(recipient.clone()),
+        | EventKind::Cancelled { recipient, .. }
+        | EventKind::Retried { recipient, .. } => view.address = Some(recipient.clone()),
+        EventKind::Rerouted { recipient, route, .. } => {
+            view.address = Some(recipient.clone());
+            view.route = Some(route.clone());
+        }
     }
     view
 }

@@ -196,6 +196,11 @@ fn what_waits_can_be_seen_and_moved() {
     assert_eq!(node.json(&["queue", "reroute", &id, "--to", "capture"])["changed"], 1);
     node.ok(&["queue", "retry", &id]);
     let shown = wait_for_state(&node, &id, "delivered");
+    let history = shown["history"].as_array().expect("a history");
+    let rerouted = history.iter().find(|event| event["event"] == "message.rerouted").expect("who sent it elsewhere");
+    assert_eq!((&rerouted["address"], &rerouted["route"]), (&"x@dead.example".into(), &"capture".into()));
+    assert!(history.iter().any(|event| event["event"] == "message.retried"), "{history:?}");
+    assert!(node.ok(&["queue", "show", &id]).contains("x@dead.example  to capture"));
     let recipient = shown["recipients"][0]["id"].as_str().expect("an id").to_owned();
     assert_eq!(node.json(&["queue", "show", &recipient])["id"], id.as_str());
     assert!(http::get(server.address("http"), "/").contains(&id));

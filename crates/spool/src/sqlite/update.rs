@@ -128,6 +128,7 @@ impl Committer {
                 self.move_row(row, waiting(row), Some(now), batch)
             }
             Update::Retry if !row.leased && row.state != Base::Held => {
+                self.say(row, now, batch, |delivery, recipient| EventKind::Retried { delivery, recipient });
                 self.move_row(row, waiting(row), Some(now), batch)
             }
             Update::Cancel => {
@@ -138,6 +139,8 @@ impl Committer {
             Update::Reroute(route) => {
                 let sql = "UPDATE delivery SET route = ?2 WHERE seq = ?1";
                 self.connection.prepare_cached(sql)?.execute(params![column(row.seq), route])?;
+                let route = route.clone();
+                self.say(row, now, batch, |delivery, recipient| EventKind::Rerouted { delivery, recipient, route });
                 Ok(true)
             }
             Update::Hold | Update::Release | Update::Retry => Ok(false),

@@ -113,7 +113,7 @@ fn event_id(node: i64, sequence: u64) -> i64 {
 impl<'a> Batch<'a> {
     fn add(&mut self, id: i64, event: &'a Event, bytes: &'a [u8]) {
         self.events.push((id, event.message, bytes));
-        let state = State::after(&event.kind);
+        let Some(state) = State::after(&event.kind) else { return };
         let mut row = |delivery: &DeliveryId, recipient: &'a Mailbox, attempts: u32| {
             self.set(DeliveryRow { message: event.message, id: *delivery, recipient, state, attempts, event: id });
         };
@@ -128,7 +128,9 @@ impl<'a> Batch<'a> {
             EventKind::Expired { delivery, recipient }
             | EventKind::Held { delivery, recipient }
             | EventKind::Released { delivery, recipient }
-            | EventKind::Cancelled { delivery, recipient } => row(delivery, recipient, 0),
+            | EventKind::Cancelled { delivery, recipient }
+            | EventKind::Retried { delivery, recipient }
+            | EventKind::Rerouted { delivery, recipient, .. } => row(delivery, recipient, 0),
         }
     }
 

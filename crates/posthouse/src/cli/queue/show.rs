@@ -122,6 +122,9 @@ fn write_happening(page: &mut String, happening: &HistoryView) {
     if let Some(reply) = &happening.reply {
         let _infallible = write!(page, "  {}", reply_line(reply));
     }
+    if let Some(route) = &happening.route {
+        let _infallible = write!(page, "  to {}", mail::for_log(route, TEXT_MAX));
+    }
     page.push('\n');
 }
 
