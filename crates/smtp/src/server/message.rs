@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use mail::Reply;
+
 use super::{
     ask::{Answer, Ask, Output},
     content::{Content, DRAIN_MAX, Progress, Taken, Verdict},
@@ -45,6 +47,7 @@ impl Session {
             }
             (Answer::Go, Way::Bdat(chunk)) => {
                 let content = Content::new(Framing::Chunks, self.settings.bare_newline);
+                self.begin_chunks();
                 self.begin_chunk(transaction, content, chunk);
             }
             // The transaction stays: the client may try again or RSET (RFC 5321 §4.1.4).
@@ -71,10 +74,7 @@ impl Session {
                 self.restart_wait(now);
                 self.end_message();
             }
-            Progress::Flood => {
-                self.end_message();
-                self.close();
-            }
+            Progress::Flood => self.end_flood(),
         }
         used
     }
@@ -106,10 +106,27 @@ impl Session {
     }
 
     fn refuse_message(&mut self, verdict: Verdict) {
+        if let Some(reply) = self.words_for(verdict) {
+            self.fail_reply(&reply);
+        }
+    }
+
+    /// More came behind an unacceptable message than is thrown away: says so, and closes.
+    fn end_flood(&mut self) {
+        let (Phase::Data(_, content) | Phase::Chunk(_, content, _)) = &self.phase else {
+            return;
+        };
+        if let Some(reply) = self.words_for(content.verdict()) {
+            self.fail_reply(&words::and_closing(&reply));
+        }
+        self.close();
+    }
+
+    fn words_for(&self, verdict: Verdict) -> Option<Reply> {
         match verdict {
-            Verdict::Good => {}
-            Verdict::TooLarge => self.fail_reply(&words::too_large(self.settings.limits.message_size)),
-            Verdict::Bare(fault) => self.fail_reply(&words::bare_newline(fault)),
+            Verdict::Good => None,
+            Verdict::TooLarge => Some(words::too_large(self.settings.limits.message_size)),
+            Verdict::Bare(fault) => Some(words::bare_newline(fault)),
         }
     }
 
@@ -176,8 +193,7 @@ impl Session {
             self.restart_wait(now);
             self.end_chunk();
         } else if progress == Progress::Flood {
-            self.end_message();
-            self.close();
+            self.end_flood();
         }
         used
     }

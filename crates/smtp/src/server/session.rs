@@ -433,6 +433,11 @@ impl Session {
         self.wait.count(octets);
     }
 
+    /// A message begins that comes in chunks.
+    pub(super) fn begin_chunks(&mut self) {
+        self.wait.begin_chunks();
+    }
+
     /// Octets counted since the wait began.
     pub(super) fn counted(&self) -> u64 {
         self.wait.octets()

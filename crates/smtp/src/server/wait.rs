@@ -13,6 +13,15 @@ pub(super) struct Wait {
     latest: Instant,
     /// Octets of content since it began.
     octets: u64,
+    /// Of the message that comes in chunks: a chunk begins another wait, not another message.
+    chunked: Pace,
+}
+
+/// How fast content has come.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    since: Instant,
+    octets: u64,
 }
 
 /// A wait that can expire.
@@ -32,12 +41,17 @@ pub(super) enum Expiry {
 
 impl Wait {
     pub(super) fn new(now: Instant) -> Self {
-        Self { began: now, latest: now, octets: 0 }
+        Self { began: now, latest: now, octets: 0, chunked: Pace { since: now, octets: 0 } }
     }
 
     /// Another wait begins.
     pub(super) fn restart(&mut self, now: Instant) {
-        *self = Self::new(now);
+        *self = Self { chunked: self.chunked, ..Self::new(now) };
+    }
+
+    /// With the present wait a message begins that comes in chunks.
+    pub(super) fn begin_chunks(&mut self) {
+        self.chunked = Pace { since: self.began, octets: 0 };
     }
 
     pub(super) fn heard(&mut self, now: Instant) {
@@ -46,6 +60,7 @@ impl Wait {
 
     pub(super) fn count(&mut self, octets: usize) {
         self.octets = self.octets.saturating_add(octets as u64);
+        self.chunked.octets = self.chunked.octets.saturating_add(octets as u64);
     }
 
     /// Octets of content since the wait began.
@@ -55,24 +70,30 @@ impl Wait {
 
     /// The next expiry and its time, or nothing when the client is not waited for.
     pub(super) fn expiry(&self, phase: &Phase, deadlines: &Deadlines) -> Option<(Expiry, Instant)> {
-        let (expiry, after) = match phase {
-            Phase::Connect | Phase::Handshake(_) => (Expiry::Banner, deadlines.banner),
-            Phase::Greet | Phase::Ready | Phase::Mail(_) | Phase::Chunks(..) => (Expiry::Command, deadlines.command),
-            Phase::Auth(_) => (Expiry::Response, deadlines.command),
-            Phase::Data(..) | Phase::Chunk(..) | Phase::Skip(_) => return Some(self.content(deadlines)),
-            Phase::Closed(_) => return None,
-        };
-        Some((expiry, self.began + after))
-    }
-
-    fn content(&self, deadlines: &Deadlines) -> (Expiry, Instant) {
+        let command = (Expiry::Command, self.began + deadlines.command);
         let block = (Expiry::Block, self.latest + deadlines.data_block);
+        let here = Pace { since: self.began, octets: self.octets };
+        Some(match phase {
+            Phase::Connect | Phase::Handshake(_) => (Expiry::Banner, self.began + deadlines.banner),
+            Phase::Greet | Phase::Ready | Phase::Mail(_) => command,
+            Phase::Auth(_) => (Expiry::Response, self.began + deadlines.command),
+            Phase::Data(..) | Phase::Skip(_) => here.or(block, deadlines),
+            Phase::Chunk(..) => self.chunked.or(block, deadlines),
+            Phase::Chunks(..) => self.chunked.or(command, deadlines),
+            Phase::Closed(_) => return None,
+        })
+    }
+}
+
+impl Pace {
+    /// When content at this pace is too slow, or `other` when that comes first.
+    fn or(self, other: (Expiry, Instant), deadlines: &Deadlines) -> (Expiry, Instant) {
         // With so many octets at the least rate, this much time may have passed.
         let Some(earned) = self.octets.checked_div(u64::from(deadlines.data_rate)) else {
-            return block;
+            return other;
         };
-        let rate = (Expiry::Rate, self.began + deadlines.data_rate_after.max(Duration::from_secs(earned)));
-        if rate.1 < block.1 { rate } else { block }
+        let rate = (Expiry::Rate, self.since + deadlines.data_rate_after.max(Duration::from_secs(earned)));
+        if rate.1 < other.1 { rate } else { other }
     }
 }
 

@@ -165,6 +165,11 @@ pub(super) fn bare_newline(fault: Fault) -> Reply {
     Reply::with(550, (5, 6, 0), format!("The message has {what}: end each line with CR LF"))
 }
 
+/// The same reply of a server that has heard enough.
+pub(super) fn and_closing(reply: &Reply) -> Reply {
+    Reply::new(reply.code, reply.enhanced, format!("{}; closing", reply.text()))
+}
+
 /// RFC 5321 §4.5.3.1.10: 452, not the 552 of old.
 pub(super) fn too_many_recipients(max: usize) -> Reply {
     Reply::with(

@@ -128,6 +128,59 @@ fn e1_a_chunk_that_does_not_come_is_not_waited_for() {
     );
 }
 
+/// Each chunk is answered and begins another wait; the message as a whole has to come at the least rate.
+#[test]
+fn e1_tiny_chunks_do_not_prolong_the_message() {
+    let drip = "C: BDAT 1\nC< x\nS* 250\n@ +4m\n".repeat(2);
+    check(&format!(
+        r"
+        ~ greeted
+        ~ recipient
+        {drip}C: BDAT 1
+        C< x
+        S* 250
+        @ +2m
+        S: 421 4.4.2 mx.example waited for a message that comes slower than 256 octets a second; closing
+        X
+        M: none
+        "
+    ));
+    // In the middle of a chunk, too.
+    check(&format!(
+        r"
+        ~ greeted
+        ~ recipient
+        {drip}C: BDAT 2
+        C< x
+        @ +2m
+        S: 421 4.4.2 mx.example waited for a message that comes slower…
+        X
+        M: none
+        "
+    ));
+    // One that comes fast enough takes as long as it takes, and the next one begins anew.
+    let octets = "y".repeat(80_000);
+    let chunk = format!("C: BDAT 80000\nC< {octets}\nS* 250\n@ +4m\n").repeat(4);
+    check(&format!(
+        r#"
+        ~ greeted
+        ~ recipient
+        {chunk}C: BDAT 0 LAST
+        S* 250
+        ~ recipient
+        C: BDAT 1
+        C< x
+        S* 250
+        @ +4m
+        C: BDAT 0 LAST
+        S* 250
+        M: "{}\r\n"
+        M: "x\r\n"
+        "#,
+        octets.repeat(4)
+    ));
+}
+
 #[test]
 fn e1_a_handshake_that_does_not_come_is_not_waited_for() {
     check(
@@ -375,6 +428,7 @@ fn e4_the_drain_is_bounded() {
         }
         assert_eq!(stage.said.len(), replies + 1 - usize::from(begin.starts_with("BDAT")), "{:?}", stage.said);
         assert!(stage.said.iter().any(|said| said.starts_with("552 5.3.4 ")), "{:?}", stage.said);
+        assert!(stage.said.back().is_some_and(|said| said.ends_with("; closing")), "{:?}", stage.said);
         assert!(stage.desk.accepted.is_empty());
     }
 }
