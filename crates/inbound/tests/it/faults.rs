@@ -47,63 +47,89 @@ impl Spool for Faulty {
         }
     }
 
-    async fn lease(&self, _: usize, _: &[String], _: Timestamp) -> Result<Vec<Item>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+    async fn lease(&self, limit: usize, skip_domains: &[String], now: Timestamp) -> Result<Vec<Item>, SpoolError> {
+        self.spool.lease(limit, skip_domains, now).await
     }
+
     async fn ready(&self) {
-        unimplemented!("not a verb of receiving")
+        self.spool.ready().await;
     }
+
     async fn next_due(&self) -> Result<Option<Timestamp>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+        self.spool.next_due().await
     }
-    async fn park(&self, _: Vec<Lease>, _: Timestamp) -> Result<(), SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn park(&self, leases: Vec<Lease>, due: Timestamp) -> Result<(), SpoolError> {
+        self.spool.park(leases, due).await
     }
-    async fn settle(&self, _: Vec<Settlement>, _: Timestamp) -> Vec<Result<(), SettleError>> {
-        unimplemented!("not a verb of receiving")
+
+    async fn settle(&self, settlements: Vec<Settlement>, now: Timestamp) -> Vec<Result<(), SettleError>> {
+        self.spool.settle(settlements, now).await
     }
-    async fn content(&self, _: MessageId) -> Result<Content, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn content(&self, message: MessageId) -> Result<Content, SpoolError> {
+        self.spool.content(message).await
     }
-    async fn find(&self, _: &Filter, _: &Page, _: Timestamp) -> Result<(Vec<View>, Option<String>), SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn find(
+        &self,
+        filter: &Filter,
+        page: &Page,
+        now: Timestamp,
+    ) -> Result<(Vec<View>, Option<String>), SpoolError> {
+        self.spool.find(filter, page, now).await
     }
+
     async fn count(&self) -> Result<Vec<(State, u64)>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+        self.spool.count().await
     }
-    async fn count_by_domain(&self, _: usize) -> Result<Vec<(String, State, u64)>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn count_by_domain(&self, limit: usize) -> Result<Vec<(String, State, u64)>, SpoolError> {
+        self.spool.count_by_domain(limit).await
     }
-    async fn update(&self, _: &Filter, _: &Update, _: Timestamp) -> Result<u64, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn update(&self, filter: &Filter, update: &Update, now: Timestamp) -> Result<u64, SpoolError> {
+        self.spool.update(filter, update, now).await
     }
-    async fn captured(&self, _: Option<MessageId>, _: usize) -> Result<Vec<CaptureView>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn captured(&self, before: Option<MessageId>, limit: usize) -> Result<Vec<CaptureView>, SpoolError> {
+        self.spool.captured(before, limit).await
     }
-    async fn outbox(&self, _: u64, _: usize) -> Result<Vec<OutboxEntry>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn outbox(&self, after: u64, limit: usize) -> Result<Vec<OutboxEntry>, SpoolError> {
+        self.spool.outbox(after, limit).await
     }
-    async fn outbox_ready(&self, _: u64, _: Duration) {
-        unimplemented!("not a verb of receiving")
+
+    async fn outbox_ready(&self, after: u64, wait: Duration) {
+        self.spool.outbox_ready(after, wait).await;
     }
-    async fn trim_outbox(&self, _: u64) -> Result<(), SpoolError> {
-        unimplemented!("not a verb of receiving")
-    }
-    fn poisoned(&self) -> Option<String> {
-        None
-    }
-    async fn recover(&self) -> Result<(), SpoolError> {
-        unimplemented!("not a verb of receiving")
-    }
-    async fn sweep(&self, _: Timestamp) -> Result<(), SpoolError> {
-        unimplemented!("not a verb of receiving")
-    }
+
     fn node(&self) -> String {
         self.spool.node()
     }
-    async fn close(&self) {}
-    async fn get(&self, _: DeliveryId, _: Timestamp) -> Result<Option<View>, SpoolError> {
-        unimplemented!("not a verb of receiving")
+
+    async fn trim_outbox(&self, through: u64) -> Result<(), SpoolError> {
+        self.spool.trim_outbox(through).await
+    }
+
+    fn poisoned(&self) -> Option<String> {
+        self.spool.poisoned()
+    }
+
+    async fn recover(&self) -> Result<(), SpoolError> {
+        self.spool.recover().await
+    }
+
+    async fn sweep(&self, now: Timestamp) -> Result<(), SpoolError> {
+        self.spool.sweep(now).await
+    }
+
+    async fn close(&self) {
+        self.spool.close().await;
+    }
+
+    async fn get(&self, delivery: DeliveryId, now: Timestamp) -> Result<Option<View>, SpoolError> {
+        self.spool.get(delivery, now).await
     }
 }
 

@@ -50,9 +50,17 @@ impl Transport {
 /// the system call that would find nothing. Bytes and ends that come in the meantime are not lost: the system reports
 /// each arrival anew, and the runtime forgets only what it knew before this read.
 fn try_recv(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    try_recv_by(socket, buffer, |buffer| Ok(rustix::net::recv(socket, buffer, rustix::net::RecvFlags::empty())?.0))
+}
+
+fn try_recv_by(
+    socket: &TcpStream,
+    buffer: &mut [u8],
+    recv: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
     let mut drained = None;
     let read = socket.try_io(Interest::READABLE, || {
-        let (read, _) = rustix::net::recv(socket, &mut *buffer, rustix::net::RecvFlags::empty())?;
+        let read = recv(&mut *buffer)?;
         if 0 < read && read < buffer.len() {
             drained = Some(read);
             return Err(io::ErrorKind::WouldBlock.into());
@@ -104,5 +112,48 @@ impl AsyncWrite for Transport {
             Self::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Sim(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, time::Duration};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, UnixStream},
+        runtime::Handle,
+    };
+
+    use super::*;
+
+    /// A read of which the system knows more by the time it is noted as drained: bytes came, and the runtime was told.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_comes_while_a_read_is_noted_is_not_forgotten() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        client.write_all(b"a").unwrap();
+        socket.readable().await.unwrap();
+        let mut buffer = [0; 64];
+        let read = try_recv_by(&socket, &mut buffer, |buffer| {
+            let (read, _) = rustix::net::recv(&socket, buffer, rustix::net::RecvFlags::empty())?;
+            let twin = rustix::io::dup(&socket)?;
+            client.write_all(b"b")?;
+            tokio::task::block_in_place(|| Handle::current().block_on(reported(twin.into())));
+            Ok(read)
+        });
+        assert_eq!((read.unwrap(), buffer[0]), (1, b'a'));
+        tokio::time::timeout(Duration::from_secs(20), socket.readable()).await.expect("an arrival was lost").unwrap();
+        assert_eq!((try_recv(&socket, &mut buffer).unwrap(), buffer[0]), (1, b'b'));
+    }
+
+    /// Waits until the runtime has passed on what the system reported about the socket of which this is a twin.
+    async fn reported(twin: std::net::TcpStream) {
+        TcpStream::from_std(twin).unwrap().readable().await.unwrap();
+        // Reports of one round are passed on in any order: one of a later round comes after all of them.
+        let (mut left, mut right) = UnixStream::pair().unwrap();
+        left.write_all(b"x").await.unwrap();
+        right.read_exact(&mut [0]).await.unwrap();
     }
 }

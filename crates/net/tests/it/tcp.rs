@@ -41,15 +41,21 @@ async fn bytes_go_both_ways_and_the_ends_know_each_other() {
     assert_eq!(server.try_read(&mut buffer).unwrap(), 0);
 }
 
-/// Every piece is read with a buffer that it does not fill, as fast as the ends can answer each other: an arrival that got
-/// lost between two reads would stop the game.
+/// Pieces are read with buffers that they do not fill, fill, and do not fit into, as fast as the ends can answer each
+/// other: an arrival that got lost between two reads, or a rest that was taken for nothing, would stop the game.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn short_reads_lose_no_arrival() {
-    const ROUNDS: usize = 5_000;
+    for octets in [64, 3, 2, 1] {
+        echo_with_a_buffer_of(octets).await;
+    }
+}
+
+async fn echo_with_a_buffer_of(octets: usize) {
+    const ROUNDS: usize = 2_000;
     let (mut client, mut server) = pair().await;
     let tasks = Tasks::new();
     let echo = tasks.spawn("echo", async move {
-        let mut buffer = [0; 64];
+        let mut buffer = vec![0; octets];
         loop {
             server.readable().await.unwrap();
             match server.try_read(&mut buffer) {

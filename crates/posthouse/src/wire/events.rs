@@ -25,19 +25,31 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(30);
 
 /// Copies until the tasks shut down, then what is left.
 pub(super) async fn copy(spool: Arc<dyn Spool>, store: Store, clock: Clock, tasks: Tasks) {
-    let mut copier = Copier { spool, store, node: String::new(), cursor: None, trimmed: 0 };
+    pace(Copier { spool, store, node: String::new(), cursor: None, trimmed: 0 }, clock, tasks).await;
+}
+
+/// What is done step by step.
+trait Work {
+    /// One batch.
+    async fn step(&mut self) -> anyhow::Result<Step>;
+    /// Waits until there may be something after that sequence, but not for ever.
+    async fn more(&self, after: u64);
+}
+
+/// Decides when the next step is due.
+async fn pace(mut work: impl Work, clock: Clock, tasks: Tasks) {
     let mut back_off = BACK_OFF_MIN;
     let mut failing = false;
     let mut stopped = std::pin::pin!(tasks.cancelled());
     loop {
         let stopping = tasks.is_shutdown();
         let began = clock.instant();
-        match copier.step().await {
+        match work.step().await {
             Ok(Step::Copied) => {}
             Ok(Step::Idle(_)) if stopping => return,
             Ok(Step::Idle(after)) => {
                 let next = async {
-                    copier.spool.outbox_ready(after, IDLE).await;
+                    work.more(after).await;
                     clock.sleep_until(began + PACE).await;
                 };
                 tokio::select! {
@@ -87,7 +99,7 @@ struct Copier {
     trimmed: u64,
 }
 
-impl Copier {
+impl Work for Copier {
     async fn step(&mut self) -> anyhow::Result<Step> {
         let node = self.spool.node();
         if node != self.node {
@@ -116,6 +128,12 @@ impl Copier {
         Ok(if count < BATCH { Step::Idle(last) } else { Step::Copied })
     }
 
+    async fn more(&self, after: u64) {
+        self.spool.outbox_ready(after, IDLE).await;
+    }
+}
+
+impl Copier {
     async fn trim(&mut self, through: u64) -> anyhow::Result<()> {
         if through > self.trimmed {
             self.spool.trim_outbox(through).await?;
@@ -192,6 +210,61 @@ mod tests {
     async fn drain(copier: &mut Copier) {
         while let Step::Copied = copier.step().await.unwrap() {}
         assert!(matches!(copier.step().await.unwrap(), Step::Idle(_)));
+    }
+
+    /// Work that a test lays out: what each step finds, and how long nothing comes after it.
+    struct Planned {
+        plan: std::collections::VecDeque<(Step, Duration)>,
+        wait: Duration,
+        clock: Clock,
+        began: std::time::Instant,
+        /// When each step was.
+        steps: Arc<std::sync::Mutex<Vec<u64>>>,
+        tasks: Tasks,
+    }
+
+    impl Work for Planned {
+        async fn step(&mut self) -> anyhow::Result<Step> {
+            let now = self.clock.instant().duration_since(self.began);
+            self.steps.lock().unwrap().push(u64::try_from(now.as_millis()).unwrap());
+            let Some((step, wait)) = self.plan.pop_front() else {
+                self.tasks.shutdown();
+                return Ok(Step::Idle(0));
+            };
+            self.wait = wait;
+            Ok(step)
+        }
+
+        async fn more(&self, _after: u64) {
+            self.clock.sleep(self.wait).await;
+        }
+    }
+
+    /// The milliseconds at which steps are made.
+    async fn steps(plan: impl IntoIterator<Item = (Step, u64)>) -> Vec<u64> {
+        let (clock, tasks) = (Clock::system(), Tasks::new());
+        let steps = Arc::default();
+        let planned = Planned {
+            plan: plan.into_iter().map(|(step, wait)| (step, Duration::from_millis(wait))).collect(),
+            wait: Duration::ZERO,
+            began: clock.instant(),
+            clock: clock.clone(),
+            steps: Arc::clone(&steps),
+            tasks: tasks.clone(),
+        };
+        pace(planned, clock, tasks).await;
+        let steps = steps.lock().unwrap().clone();
+        steps
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn under_load_batches_keep_their_distance_and_a_lone_event_does_not_wait() {
+        // Something comes all the time: a batch each 100 ms, though never a full one.
+        assert_eq!(steps((0..4).map(|_| (Step::Idle(1), 1))).await[..5], [0, 100, 200, 300, 400]);
+        // Full batches follow each other at once.
+        assert_eq!(steps((0..3).map(|_| (Step::Copied, 1))).await[..4], [0, 0, 0, 0]);
+        // After a pause the next event is copied when it comes.
+        assert_eq!(steps([(Step::Idle(1), 5_000), (Step::Idle(2), 1)]).await[..3], [0, 5_000, 5_100]);
     }
 
     #[tokio::test(flavor = "multi_thread")]
