@@ -203,7 +203,8 @@ fn matching(whole: &Whole, filter: &Checked, after: Option<Key>, keys: &mut Vec<
     for (offset, slot) in (0..).zip(&whole.slots) {
         let key = (micros(whole.message.received), column(whole.seq + offset));
         let comes_after = after.is_none_or(|after| key < after);
-        if comes_after && slot.state != SlotState::Settled && filter.matches(whole, slot) {
+        // One whose settlement is being made durable, too: it has no row yet, and may still be waiting for the disk.
+        if comes_after && filter.matches(whole, slot) {
             keys.push(key);
         }
     }

@@ -8,7 +8,7 @@ use std::{
 
 use mail::{DeliveryId, MessageId};
 use spool::{
-    Filter, Spool, SpoolError, Verdict,
+    Filter, Spool, SpoolError, State, Verdict,
     sqlite::{Engine, Options},
 };
 
@@ -292,4 +292,28 @@ async fn one_bad_command_does_not_spoil_its_batch() {
     let refused = commits.join_all().await.into_iter().filter(|refused| *refused).count();
     assert_eq!(refused, 1);
     assert_eq!(find(spool.as_ref(), &Filter::default(), at(1)).await.len(), 50);
+}
+
+/// While its settlement waits for the disk a delivery has left the window half, and has no row yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_has_what_is_on_its_way_from_fresh_to_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let (world, vfs) = World::new();
+    let disk = FaultyDisk::new(&world);
+    let spool = Engine::open(faulty(directory.path(), &vfs, &disk), at(0)).unwrap();
+    send(spool.as_ref(), at(0), &["a@x.example"]).await;
+    let leased = lease_all(spool.as_ref(), at(0)).await.remove(0);
+    let (come, go) = world.stop_next_sync();
+    let settling = {
+        let spool = Arc::clone(&spool);
+        tokio::spawn(async move { settle(spool.as_ref(), &leased, Verdict::Held, at(1)).await })
+    };
+    tokio::task::spawn_blocking(move || come.recv().unwrap()).await.unwrap();
+    let states = async || -> Vec<State> {
+        find(spool.as_ref(), &Filter::default(), at(1)).await.iter().map(|view| view.state).collect()
+    };
+    let during = states().await;
+    go.send(()).unwrap();
+    settling.await.unwrap();
+    assert_eq!((during, states().await), (vec![State::Active], vec![State::Held]));
 }

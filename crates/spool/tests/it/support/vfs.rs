@@ -12,6 +12,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct World {
     left: AtomicU64,
     dead: AtomicBool,
     fired: AtomicBool,
+    /// The next sync says that it has come, and waits until it may go on.
+    stopped: Mutex<Option<(mpsc::Sender<()>, mpsc::Receiver<()>)>>,
 }
 
 impl World {
@@ -82,6 +85,13 @@ impl World {
         self.syncs.store(0, Ordering::SeqCst);
         self.fired.store(false, Ordering::SeqCst);
         *self.plan.lock().unwrap() = Some((call, nth, fault));
+    }
+
+    /// Stops the next sync. The first end tells when it has come; the second, used or dropped, lets it go on.
+    pub(crate) fn stop_next_sync(&self) -> (mpsc::Receiver<()>, mpsc::Sender<()>) {
+        let ((come, told), (go, may_go)) = (mpsc::channel(), mpsc::channel());
+        *self.stopped.lock().unwrap() = Some((come, may_go));
+        (told, go)
     }
 
     /// Whether the planned fault has happened.
@@ -361,6 +371,11 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c
 unsafe extern "C" fn sync(file: *mut sqlite3_file, _flags: c_int) -> c_int {
     // SAFETY: the file is open.
     let (app, path, _) = unsafe { ours(file) };
+    let stopped = app.world.stopped.lock().unwrap().take();
+    if let Some((come, may_go)) = stopped {
+        let _told = come.send(()).is_ok();
+        let _released = may_go.recv().is_ok();
+    }
     if !app.world.powered() {
         return ffi::SQLITE_IOERR_FSYNC;
     }
