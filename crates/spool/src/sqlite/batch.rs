@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use mail::{DeliveryId, Timestamp};
+use mail::{DeliveryId, MessageId, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 
 use super::{
@@ -29,8 +29,10 @@ pub(super) struct Batch {
     pub(super) committed: u64,
     /// Encoded events, in order.
     pub(super) events: Vec<Vec<u8>>,
-    /// Ids of messages and deliveries committed here.
-    pub(super) ids: HashSet<[u8; 16]>,
+    /// Ids of messages committed here.
+    pub(super) messages: HashSet<MessageId>,
+    /// Ids of their deliveries.
+    pub(super) deliveries: HashSet<DeliveryId>,
     /// Messages for the window.
     pub(super) fresh: Vec<Whole>,
     /// Room reserved in the window.

@@ -163,11 +163,11 @@ impl Committer {
         let id = commit.message.id;
         {
             let window = self.shared.window();
-            if window.knows_message(id) || !batch.ids.insert(id.to_bytes()) {
+            if window.knows_message(id) || !batch.messages.insert(id) {
                 return Ok(Some(id.to_string()));
             }
             for new in &commit.deliveries {
-                if window.knows_delivery(new.id) || !batch.ids.insert(new.id.to_bytes()) {
+                if window.knows_delivery(new.id) || !batch.deliveries.insert(new.id) {
                     return Ok(Some(new.id.to_string()));
                 }
             }

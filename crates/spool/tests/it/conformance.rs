@@ -65,6 +65,7 @@ conformance!(
     scheduled_mail_waits,
     held_at_birth,
     a_known_key_is_the_same_message,
+    a_delivery_may_be_called_as_its_message,
     taken_ids_are_refused,
     captured_mail_is_kept_and_swept,
     operators_verbs,
@@ -355,6 +356,17 @@ async fn a_known_key_is_the_same_message(spool: &dyn Spool) {
     assert_eq!(commit(spool, b"x", keyed(at(99)), at(99)).await.unwrap(), Committed::Already(id));
     assert_eq!(commit(spool, b"x", keyed(at(101)), at(101)).await.unwrap(), Committed::New, "the key had its time");
     assert_eq!(event_names(spool).await, ["message.accepted", "message.delivered", "message.accepted"]);
+}
+
+/// The ids of messages and those of deliveries are two things.
+async fn a_delivery_may_be_called_as_its_message(spool: &dyn Spool) {
+    for size in [20, 180_000] {
+        let mut new = message(at(0), &["a@b.example"]);
+        new.deliveries[0].id = mail::DeliveryId::from_bytes(new.id.to_bytes());
+        let id = new.id;
+        assert_eq!(commit(spool, &vec![b'x'; size], new, at(0)).await.unwrap(), Committed::New, "{size} octets");
+        assert_eq!(read(spool, id).await.len(), size);
+    }
 }
 
 async fn taken_ids_are_refused(spool: &dyn Spool) {
