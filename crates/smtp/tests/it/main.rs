@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that can't go on has failed")]
 
 mod client;
+mod notation;
 mod server;
 mod tls;

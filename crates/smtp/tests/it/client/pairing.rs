@@ -10,7 +10,8 @@ use smtp::{
     server::{self, Answer, Ask, AuthOffer, Proof, Service, TlsOffer},
 };
 
-use super::pure::{some_instant, summary};
+use super::pure::some_instant;
+use crate::tls::summary;
 
 /// A message as the server has it.
 #[derive(Debug, Default, PartialEq, Eq)]

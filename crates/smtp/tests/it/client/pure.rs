@@ -5,25 +5,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mail::TlsSummary;
 use smtp::client::{Output, Session, TlsWish};
 
-use super::script::{NONCE, Order, Script, Step, matches, told};
+use super::script::{NONCE, Order, Script, Step, told};
+use crate::{
+    notation::{Split, matches},
+    tls::summary,
+};
 
 /// Octets of one piece up to which it is split everywhere; a longer one is split at a few places.
 const SPLIT_EVERYWHERE_MAX: usize = 2000;
-
-/// How the server's octets arrive.
-#[derive(Clone, Copy, Debug)]
-enum Split {
-    Whole,
-    /// One piece in two parts.
-    Two {
-        piece: usize,
-        at: usize,
-    },
-    Octets,
-}
 
 /// Runs it whole, split in two everywhere, and octet by octet: always the same is said (A2).
 pub(super) fn check(script: &Script) {
@@ -86,10 +77,6 @@ fn run(script: &Script, split: Split) {
     }
     assert_eq!(stage.said(), "", "unheard at the end, {split:?}");
     assert_eq!(stage.told, [""; 0], "untold at the end, {split:?}");
-}
-
-pub(super) fn summary() -> TlsSummary {
-    TlsSummary { version: "TLSv1.3".into(), cipher: "TLS_AES_128_GCM_SHA256".into() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test needs some instant to begin with")]
@@ -159,14 +146,8 @@ impl Stage {
     }
 
     fn hear(&mut self, octets: &[u8], split: Split, piece: usize) {
-        match split {
-            Split::Two { piece: split, at } if split == piece => {
-                let (left, right) = octets.split_at(at);
-                self.input(left);
-                self.input(right);
-            }
-            Split::Octets => octets.chunks(1).for_each(|octet| self.input(octet)),
-            Split::Whole | Split::Two { .. } => self.input(octets),
+        for part in split.parts(octets, piece) {
+            self.input(part);
         }
     }
 

@@ -28,6 +28,8 @@ use mail::{Body, ForwardPath, ReversePath};
 use smtp::client::{ClearTextAuth, Credentials, Output, RecipientResult, Report, Settings, TlsWish, Transaction, Use};
 use smtp::sasl::{Mechanism, Secret};
 
+use crate::notation::{duration, unescape};
+
 /// The nonce of the example in RFC 7677 §3.
 pub(super) const NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
 
@@ -206,44 +208,4 @@ fn told_report(report: &Report) -> Vec<String> {
     let chunks = if report.chunking_refused { ", without chunks" } else { "" };
     lines.push(format!("done, {after}{chunks}"));
     lines
-}
-
-/// A line as the script has it: the same, or a beginning.
-pub(super) fn matches(expected: &str, said: &str) -> bool {
-    match expected.strip_suffix('…') {
-        Some(start) => said.starts_with(start),
-        None => said == expected,
-    }
-}
-
-fn duration(text: &str) -> Duration {
-    let (number, unit) = text.split_at(text.len() - 1);
-    let number: u64 = number.parse().unwrap();
-    Duration::from_secs(match unit {
-        "s" => number,
-        "m" => number * 60,
-        other => panic!("no such unit: {other}"),
-    })
-}
-
-/// `\r`, `\n`, `\\`, `\x00`.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut octets = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'\\' => match rest.next().unwrap() {
-                b'r' => b'\r',
-                b'n' => b'\n',
-                b'\\' => b'\\',
-                b'x' => {
-                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-                }
-                other => panic!("no such escape: {other}"),
-            },
-            other => other,
-        });
-    }
-    octets
 }

@@ -4,9 +4,10 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
-    pure::{Stage, summary},
+    pure::Stage,
     script::{Script, Step},
 };
+use crate::tls::summary;
 
 const GREET: &str = "220 hi\r\n";
 const EHLO: &str = "250-hi\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n";

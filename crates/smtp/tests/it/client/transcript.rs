@@ -21,7 +21,7 @@ fn stages_times_and_no_secrets() {
         stage.wait(Duration::from_secs(1));
         stage.input(format!("{reply}\r\n").as_bytes());
     }
-    stage.session.handle_tls(super::pure::summary(), stage.now);
+    stage.session.handle_tls(crate::tls::summary(), stage.now);
     stage.poll();
     let hello = "250-mx.example\r\n250-PIPELINING\r\n250 AUTH LOGIN";
     for reply in [hello, "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6", "235 2.7.0 welcome"] {

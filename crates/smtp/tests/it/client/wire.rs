@@ -12,10 +12,13 @@ use tokio::{
 };
 
 use super::{
-    pure::{some_instant, summary},
-    script::{NONCE, Order, Script, Step, matches, told},
+    pure::some_instant,
+    script::{NONCE, Order, Script, Step, told},
 };
-use crate::tls::{Io, tls};
+use crate::{
+    notation::matches,
+    tls::{Io, summary, tls},
+};
 
 /// How long something that must happen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);

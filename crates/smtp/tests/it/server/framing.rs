@@ -297,7 +297,7 @@ fn a6_bdat_and_data_do_not_mix() {
 #[test]
 fn a1_bare_newlines_in_chunks_refuse_the_message() {
     for (first, last) in [(r"a\nb", "c"), (r"a\r", "bc"), ("ab", r"c\r")] {
-        let octets = |text: &str| super::script::unescape(text).len();
+        let octets = |text: &str| crate::notation::unescape(text).len();
         let replies = if first.contains('\n') || first.contains(r"\n") {
             "S: 550 5.6.0 The …\nS* 503"
         } else {

@@ -2,28 +2,19 @@
 
 use std::{collections::VecDeque, time::Instant};
 
-use mail::TlsSummary;
 use smtp::server::{Session, TlsOffer};
 
 use super::{
     desk::{Act, Desk, session, some_instant},
     script::{Script, Step},
 };
+use crate::{
+    notation::{Split, matches},
+    tls::summary,
+};
 
 /// Octets of one piece up to which it is split everywhere; a longer one is split at a few places.
 const SPLIT_EVERYWHERE_MAX: usize = 3000;
-
-/// How the client's octets arrive.
-#[derive(Clone, Copy, Debug)]
-enum Split {
-    Whole,
-    /// One piece in two parts.
-    Two {
-        piece: usize,
-        at: usize,
-    },
-    Octets,
-}
 
 /// Runs it whole, split in two everywhere, and octet by octet: always the same is said (A2).
 pub(super) fn check(script: &Script) {
@@ -77,18 +68,6 @@ fn run(script: &Script, split: Split) {
     assert_eq!(stage.desk.accepted.len(), stage.seen, "messages nobody mentions, {split:?}");
 }
 
-/// A line as the script has it: the same, or a beginning.
-pub(super) fn matches(expected: &str, said: &str) -> bool {
-    match expected.strip_suffix('…') {
-        Some(start) => said.starts_with(start),
-        None => said == expected,
-    }
-}
-
-pub(super) fn summary() -> TlsSummary {
-    TlsSummary { version: "TLSv1.3".into(), cipher: "TLS_AES_128_GCM_SHA256".into() }
-}
-
 /// A session with its driver, and no wire in between.
 pub(super) struct Stage {
     pub(super) session: Session,
@@ -120,14 +99,8 @@ impl Stage {
     }
 
     fn send(&mut self, octets: &[u8], split: Split, piece: usize) {
-        match split {
-            Split::Two { piece: split, at } if split == piece => {
-                let (left, right) = octets.split_at(at);
-                self.input(left);
-                self.input(right);
-            }
-            Split::Octets => octets.chunks(1).for_each(|octet| self.input(octet)),
-            Split::Whole | Split::Two { .. } => self.input(octets),
+        for part in split.parts(octets, piece) {
+            self.input(part);
         }
     }
 

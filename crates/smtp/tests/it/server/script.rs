@@ -29,6 +29,7 @@ use smtp::{
 };
 
 use super::desk::{self, Message};
+use crate::notation::{duration, unescape};
 
 #[derive(Clone, Debug)]
 pub(super) enum Step {
@@ -164,36 +165,4 @@ fn message(text: &str) -> Message {
     let (envelope, content) = text.strip_suffix('"').unwrap().rsplit_once('"').unwrap();
     let envelope = if envelope.is_empty() { ENVELOPE } else { envelope.trim() };
     Message { envelope: envelope.to_owned(), content: unescape(content) }
-}
-
-fn duration(text: &str) -> Duration {
-    let (number, unit) = text.split_at(text.len() - 1);
-    let number: u64 = number.parse().unwrap();
-    Duration::from_secs(match unit {
-        "s" => number,
-        "m" => number * 60,
-        other => panic!("no such unit: {other}"),
-    })
-}
-
-/// `\r`, `\n`, `\\`, `\x00`.
-pub(super) fn unescape(text: &str) -> Vec<u8> {
-    let mut octets = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(octet) = rest.next() {
-        octets.push(match octet {
-            b'\\' => match rest.next().unwrap() {
-                b'r' => b'\r',
-                b'n' => b'\n',
-                b'\\' => b'\\',
-                b'x' => {
-                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-                }
-                other => panic!("no such escape: {other}"),
-            },
-            other => other,
-        });
-    }
-    octets
 }

@@ -4,7 +4,8 @@
 
 use std::collections::VecDeque;
 
-use super::{pure::Stage, pure::summary, script::Script};
+use super::{pure::Stage, script::Script};
+use crate::tls::summary;
 
 const STEPS_DEFAULT: u64 = 50_000;
 const SEED_DEFAULT: u64 = 2;

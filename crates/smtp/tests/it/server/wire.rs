@@ -2,31 +2,30 @@
 
 use std::{
     net::Ipv4Addr,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use smtp::server::{Session, Settings, TlsOffer};
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream},
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufStream},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
-use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{
     desk::{Act, Desk, session, some_instant},
-    pure::{matches, summary},
     script::{Script, Step},
+};
+use crate::{
+    notation::matches,
+    tls::{Io, summary, tls},
 };
 
 /// How long something that must happen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 const BUFFER: usize = 16 * 1024;
-
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 pub(super) fn check(script: &Script) {
     if !script.wire {
@@ -145,20 +144,4 @@ async fn line(io: &mut BufStream<Box<dyn Io>>) -> String {
 async fn connect_tls(io: Box<dyn Io>) -> Box<dyn Io> {
     let name = ServerName::try_from("mx.example").unwrap();
     Box::new(tls().1.connect(name, io).await.unwrap())
-}
-
-/// Both ends of TLS, with a certificate made for this process.
-fn tls() -> &'static (TlsAcceptor, TlsConnector) {
-    static BOTH: OnceLock<(TlsAcceptor, TlsConnector)> = OnceLock::new();
-    BOTH.get_or_init(|| {
-        let made = rcgen::generate_simple_self_signed(["mx.example".to_owned()]).unwrap();
-        let certificate = CertificateDer::from(made.cert);
-        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(certificate.clone()).unwrap();
-        let server = rustls::ServerConfig::builder().with_no_client_auth();
-        let server = server.with_single_cert(vec![certificate], key).unwrap();
-        let client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        (TlsAcceptor::from(Arc::new(server)), TlsConnector::from(Arc::new(client)))
-    })
 }
