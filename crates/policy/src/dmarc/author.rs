@@ -130,8 +130,8 @@ struct Token<'a> {
 enum Kind<'a> {
     /// Characters that mean nothing by themselves.
     Word(&'a str),
-    /// A quoted string; what it says is never an address.
-    Quoted,
+    /// A quoted string with its quotes; what it says is never an address.
+    Quoted(&'a str),
     /// `[…]` after an `@`.
     Literal,
     /// One of `<>,;:@`.
@@ -148,7 +148,10 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, AuthorError> {
         let (kind, length) = match first {
             ' ' | '\t' | '\r' | '\n' => (None, 1),
             '(' => (None, comment_length(rest).ok_or(AuthorError::Malformed)?),
-            '"' => (Some(Kind::Quoted), quoted_length(rest).ok_or(AuthorError::Malformed)?),
+            '"' => {
+                let length = quoted_length(rest).ok_or(AuthorError::Malformed)?;
+                (rest.get(..length).map(Kind::Quoted), length)
+            }
             '[' if after_at => (Some(Kind::Literal), rest.find(']').ok_or(AuthorError::Malformed)? + 1),
             '<' | '>' | ',' | ';' | ':' | '@' => (Some(Kind::Sign(first)), 1),
             _ => {
@@ -233,7 +236,7 @@ fn is_shown_address(window: &[Token<'_>]) -> bool {
     matches!(
         window,
         [
-            Token { kind: Kind::Word(_) | Kind::Quoted, .. },
+            Token { kind: Kind::Word(_) | Kind::Quoted(_), .. },
             Token { kind: Kind::Sign('@'), apart: false },
             Token { kind: Kind::Word(_) | Kind::Literal, apart: false },
         ]
@@ -249,8 +252,7 @@ fn address(tokens: &[Token<'_>]) -> Result<Name, AuthorError> {
     };
     // RFC 2047 §5: there is no encoded word in an address; some programs decode it, and show another address.
     let plain = |token: &Token<'_>| match token.kind {
-        Kind::Word(word) => !word.contains("=?"),
-        Kind::Quoted => true,
+        Kind::Word(text) | Kind::Quoted(text) => !text.contains("=?"),
         Kind::Literal | Kind::Sign(_) => false,
     };
     if local.is_empty() || !local.iter().all(plain) {

@@ -146,6 +146,7 @@ fn what_two_readers_could_understand_differently_is_refused() {
         "=?utf-8?b?Y0B2aWN0aW0uZXhhbXBsZQ==?==?utf-8?q?=00?=@b.example",
         "Boss <=?utf-8?q?c=40victim.example?=@b.example>",
         "Boss <x.=?utf-8?q?c=40victim.example?=@b.example>",
+        "\"=?utf-8?q?c=40victim.example?=\"@b.example",
     ] {
         check(from, Err(AuthorError::Malformed));
     }
