@@ -59,8 +59,9 @@ impl PrivateKey {
         if !matches!(label, "PRIVATE KEY" | "RSA PRIVATE KEY") {
             return Err(KeyError::Pem);
         }
-        let base64: Zeroizing<Vec<u8>> =
-            Zeroizing::new(body.bytes().filter(|octet| !octet.is_ascii_whitespace()).collect());
+        // Room for all at once: a vector that grows leaves copies of the key behind.
+        let mut base64 = Zeroizing::new(Vec::with_capacity(body.len()));
+        base64.extend(body.bytes().filter(|octet| !octet.is_ascii_whitespace()));
         let der = Zeroizing::new(STANDARD.decode(&*base64).map_err(|_| KeyError::Pem)?);
         Self::from_der(&der)
     }
