@@ -21,6 +21,7 @@ mod converse;
 mod dial;
 mod engine;
 mod feed;
+mod hand;
 mod local;
 pub mod maildir;
 mod meters;

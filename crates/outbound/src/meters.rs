@@ -15,7 +15,10 @@ pub(crate) fn describe() {
         "From the acceptance of a message to its delivery to a recipient"
     );
     describe_counter!("posthouse_outbound_connections_total", "Connections made to other servers");
-    describe_counter!("posthouse_outbound_connect_failures_total", "Addresses of other servers that gave no connection");
+    describe_counter!(
+        "posthouse_outbound_connect_failures_total",
+        "Addresses of other servers that gave no connection"
+    );
     describe_counter!("posthouse_outbound_tls_fallbacks_total", "Mail sent in clear text after TLS had failed");
     describe_counter!("posthouse_outbound_transactions_total", "Transactions begun with other servers");
     describe_counter!("posthouse_outbound_notifications_total", "Senders told that a message could not be delivered");

@@ -15,6 +15,7 @@ use crate::{
     converse::{Feed, Reached},
     dial::{Connection, Unreachable, dial},
     engine::Shared,
+    hand::Hand,
     local,
     route::Destination,
     schedule::{Blame, Job, LaneId, Take},
@@ -33,6 +34,7 @@ pub(crate) async fn run(shared: Arc<Shared>, lane: LaneId, destination: Destinat
         waker: Arc::new(Notify::new()),
         served: 0,
         phase: Phase::Opening,
+        hand: Hand::default(),
         lane,
         shared: Arc::clone(&shared),
         tasks: tasks.clone(),
@@ -54,6 +56,7 @@ struct Worker {
     /// Messages carried.
     served: u32,
     phase: Phase,
+    hand: Hand,
 }
 
 /// What the schedule knows of a worker's connection.
@@ -66,8 +69,12 @@ enum Phase {
 }
 
 impl Drop for Worker {
-    /// However a worker ends, by a panic too, the schedule hears of it.
+    /// However a worker ends, by a panic too, the schedule hears of it, and what it had in hand is not lost.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let settlements = self.hand.put_off(self.shared.parts.clock.now());
+            self.shared.settler.push(Some(self.lane), settlements);
+        }
         match self.phase {
             Phase::Opening => self.shared.schedule().abandoned(self.lane),
             Phase::Open => {
@@ -96,6 +103,7 @@ impl Worker {
         loop {
             match self.take() {
                 Take::Job(job) => {
+                    self.hand.hold(&job);
                     local::deliver(&self.shared, &self.tasks, self.lane, job).await;
                     self.carried().await;
                 }
@@ -149,6 +157,7 @@ impl Worker {
         loop {
             match self.take() {
                 Take::Job(job) => {
+                    self.hand.hold(&job);
                     let kept = self.transact(&mut connection, job).await;
                     self.carried().await;
                     if kept == Kept::No {
@@ -189,6 +198,7 @@ impl Worker {
 
     /// A job is behind us. Rests when settling does not keep up.
     async fn carried(&mut self) {
+        self.hand.release();
         self.served += 1;
         self.shared.settler.rest().await;
     }
@@ -342,6 +352,7 @@ impl Worker {
         }
         let attempt = self.attempt(connection, began, failed);
         self.shared.conclude(&job.message, outcomes, &attempt);
+        self.hand.keep_only(&later);
         if !later.is_empty() {
             self.give_back(Job { message: job.message, deliveries: later, leased: job.leased });
         }
@@ -349,6 +360,7 @@ impl Worker {
     }
 
     fn give_back(&self, job: Job) {
+        self.hand.pass_on(&job.deliveries);
         let refused = self.shared.schedule().give_back(self.lane, job);
         if let Some(job) = refused {
             self.park(job);

@@ -141,3 +141,22 @@ async fn hostile_words_stay_words() {
     assert!(text.is_ascii() && !text.contains('\u{1b}'), "{text}");
     assert_eq!(text.matches("\r\nAction: ").count(), 1);
 }
+
+/// A bug in an attempt costs its message a while, not the two hours that a lease lasts.
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_panics_is_made_again_soon() {
+    let (world, remote) = World::with_remote();
+    world.paced.break_readers(true);
+    let began = world.clock.instant();
+    // Too large to be in memory: the worker asks for it.
+    let content = format!("Subject: large\r\n\r\n{}", "text\r\n".repeat(40_000));
+    world.send_from("alice@a.example", &["b@b.example", "c@b.example"], &content).await;
+    let deferred = world.wait_for("message.deferred", 2).await;
+    assert!(deferred[0].starts_with("b@b.example: deferred local 451 4.3.0 the attempt ended by a bug"), "{deferred:?}");
+    world.paced.break_readers(false);
+    world.wait_for("message.delivered", 2).await;
+    let took = world.clock.instant().duration_since(began);
+    assert!(took < Duration::from_secs(1800), "{took:?}");
+    assert_eq!(remote.received().len(), 1);
+    assert!(world.queue().await.is_empty());
+}

@@ -23,16 +23,23 @@ pub(crate) struct Paced {
     refusing: AtomicBool,
     /// Calls to settle.
     settles: AtomicUsize,
+    /// Whoever asks for content panics.
+    breaking: AtomicBool,
 }
 
 impl Paced {
     pub(crate) fn new(spool: Arc<dyn Spool>) -> Self {
-        Self { spool, refusing: AtomicBool::new(false), settles: AtomicUsize::new(0) }
+        Self { spool, refusing: AtomicBool::new(false), settles: AtomicUsize::new(0), breaking: AtomicBool::new(false) }
     }
 
     /// Lets settling fail, or work again.
     pub(crate) fn refuse_settles(&self, refusing: bool) {
         self.refusing.store(refusing, Ordering::SeqCst);
+    }
+
+    /// Lets whoever asks for content panic, or read again.
+    pub(crate) fn break_readers(&self, breaking: bool) {
+        self.breaking.store(breaking, Ordering::SeqCst);
     }
 
     /// Calls to settle so far.
@@ -91,6 +98,7 @@ impl Spool for Paced {
     }
 
     async fn content(&self, message: MessageId) -> Result<Content, SpoolError> {
+        assert!(!self.breaking.load(Ordering::SeqCst), "a bug that a test wants");
         held!(self, spool, spool.content(message))
     }
 
