@@ -172,25 +172,32 @@ def verified(kind, quick):
 
 
 def dead_domain(kind, quick):
-    """Mail for a healthy next hop on its way through, alone and with many messages for a dead one waiting. The second run is
-    longer than the first wait between attempts, so that what waits becomes due in it."""
-    waiting, seconds, long = (100_000, 15, 70) if quick else (1_000_000, 30, 90)
-    sink, nobody = process.free_port(), process.free_port()
+    """Mail for a healthy next hop on its way through a server with nothing else and one where many messages for a dead next
+    hop wait. They take turns, for longer than the first wait between attempts, so that what waits becomes due meanwhile."""
+    waiting, turns = (100_000, 8) if quick else (1_000_000, 16)
+    seconds = 5
+    sinks, nobody = (process.free_port(), process.free_port()), process.free_port()
     dead = f'[[route]]\nrecipients = ["dead.example"]\nto = "relay"\nhost = "127.0.0.1:{nobody}"\ntls = "off"'
-    with server(kind, next_hop=sink, tables=dead) as (running, _):
-        load.transit(running.port, sink, 50, 2, 4 * KIB)
-        before, start = running.account.cpu(), time.monotonic()
-        p50, p99 = load.transit(running.port, sink, 50, seconds, 4 * KIB)
-        say(f"alone: {(running.account.cpu() - before) / (time.monotonic() - start):.0%} of a CPU; filling the queue with {waiting:,} messages of 1 KiB")
-        load.smtp_source(running.port, waiting, KIB, 50, True, recipient="b@dead.example")
-        before, start = running.account.cpu(), time.monotonic()
-        beside50, beside99 = load.transit(running.port, sink, 50, long, 4 * KIB)
-        summary = json.loads(running.command("queue", "summary", "--json"))
+    with server(kind, next_hop=sinks[0]) as (free, _), server(kind, next_hop=sinks[1], tables=dead) as (laden, _):
+        say(f"filling the queue with {waiting:,} messages of 1 KiB")
+        load.smtp_source(laden.port, waiting, KIB, 50, True, recipient="b@dead.example")
+        waits, cpu = ([], []), [0.0, 0.0]
+        for turn in range(turns + 1):
+            for which, (running, sink) in enumerate(zip((free, laden), sinks)):
+                before = running.account.cpu()
+                taken = load.transit(running.port, sink, 50, seconds, 4 * KIB)
+                # The first turn warms up.
+                if turn:
+                    waits[which].append(taken)
+                    cpu[which] += running.account.cpu() - before
+        summary = json.loads(laden.command("queue", "summary", "--json"))
         still = sum(row["count"] for row in summary["domains"] if row["domain"] == "dead.example")
         if still != waiting:
             raise AssertionError(f"{still} wait, not {waiting}")
-        say(f"beside them: {(running.account.cpu() - before) / (time.monotonic() - start):.0%} of a CPU")
-    return {"p50": p50, "p99": p99, "beside p50": beside50, "beside p99": beside99, "p99 ratio": beside99 / p99}
+    (p50, p99), (laden50, laden99) = ([statistics.median(column) for column in zip(*rows)] for rows in waits)
+    free_cpu, laden_cpu = (used * 1000 / (turns * seconds * 50) for used in cpu)
+    return {"p50": p50, "p99": p99, "cpu": free_cpu, "laden p50": laden50, "laden p99": laden99, "laden cpu": laden_cpu,
+            "slower": laden99 / p99}
 
 
 def many_recipients(kind, quick):
@@ -300,7 +307,8 @@ CASES = [
     Case("a million queued", backlog, {"memory": ("MiB resident", False, "<=300"), "ready": ("s to be ready again", False, "<=2"),
                                         "page": ("ms, a page of a filtered list", False, "<=50")}, (PosthouseServer,), False),
     Case("a dead domain with a million waiting, dot → sink at 50 msg/s", dead_domain, {
-        "p50": ("ms, p50 without it", False, ""), "p99": ("ms, p99 without it", False, ""),
-        "beside p50": ("ms, p50 beside it", False, ""), "beside p99": ("ms, p99 beside it", False, ""),
-        "p99 ratio": ("p99 beside it to p99 without", False, "<=1.2")}, (PosthouseServer,), False),
+        "p50": ("ms, p50 without it", False, ""), "laden p50": ("ms, p50 beside it", False, ""),
+        "p99": ("ms, p99 without it", False, ""), "laden p99": ("ms, p99 beside it", False, ""),
+        "slower": ("p99 beside it to p99 without", False, "<=1.2"),
+        "cpu": (f"{CPU}, without it", False, ""), "laden cpu": (f"{CPU}, beside it", False, "")}, (PosthouseServer,), False),
 ]
