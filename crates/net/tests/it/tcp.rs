@@ -60,7 +60,7 @@ async fn echo_with_a_buffer_of(octets: usize) {
             server.readable().await.unwrap();
             match server.try_read(&mut buffer) {
                 Ok(0) => return,
-                Ok(read) => server.write_whole(&buffer[..read]).await.unwrap(),
+                Ok(read) => server.write_whole(buffer.get(..read).unwrap()).await.unwrap(),
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
