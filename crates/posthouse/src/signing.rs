@@ -9,12 +9,15 @@ use std::{
 use mail::{Domain, Timestamp};
 use net::Chance;
 use policy::{
-    dkim::{KeyError, PrivateKey, Signer, SigningKey},
+    dkim::{KEYS_MAX, KeyError, PrivateKey, Signer, SigningKey},
     dns::Name,
 };
 use store::{DkimKey, KeyState, Store};
 
 use crate::secret::{Purpose, Secret};
+
+/// Keys of one kind that sign the same message: of two kinds there are, so all find room.
+const KEYS_OF_A_KIND: usize = KEYS_MAX / 2;
 
 /// The keys of our domains, ready to sign. A change in the store is seen by the next message.
 pub(crate) struct Keyring {
@@ -62,19 +65,35 @@ impl Keyring {
         signer
     }
 
-    /// The signer of a domain with its active keys; one that does not open is left out, and the log says so.
+    /// The signer of a domain with its active keys, of each kind the newest [`KEYS_OF_A_KIND`]; one that does not open is
+    /// left out, and the log says so.
     fn make_signer(&self, domain: &Domain, keys: &[DkimKey]) -> Option<Arc<Signer>> {
-        let mut signing = Vec::new();
-        for key in keys.iter().filter(|key| key.state == KeyState::Active) {
+        let mut signing: Vec<SigningKey> = Vec::new();
+        let mut active: Vec<&DkimKey> = keys.iter().filter(|key| key.state == KeyState::Active).collect();
+        active.sort_by(|left, right| (right.since, &right.selector).cmp(&(left.since, &left.selector)));
+        for key in active {
             match self.open(domain, key) {
-                Ok(key) => signing.push(key),
+                Ok(key) => {
+                    let kind = key.key.algorithm();
+                    if signing.iter().filter(|other| other.key.algorithm() == kind).count() < KEYS_OF_A_KIND {
+                        signing.push(key);
+                    }
+                }
                 Err(why) => {
                     tracing::error!(%domain, selector = key.selector, %why, "a DKIM key cannot be used; mail goes unsigned by it");
                 }
             }
         }
-        let signer = Name::parse(domain.name()?).ok().and_then(|name| Signer::new(name, signing).ok());
-        signer.map(Arc::new)
+        if signing.is_empty() {
+            return None;
+        }
+        match Signer::new(Name::parse(domain.name()?).ok()?, signing) {
+            Ok(signer) => Some(Arc::new(signer)),
+            Err(error) => {
+                tracing::error!(%domain, %error, "the DKIM keys cannot be used; mail goes unsigned");
+                None
+            }
+        }
     }
 
     fn open(&self, domain: &Domain, key: &DkimKey) -> Result<SigningKey, String> {

@@ -92,6 +92,23 @@ async fn a_rotation_is_seen_by_the_next_message() {
     assert!(after.contains("s=r20261124b;") && !after.contains("s=r20261124;"), "{after}");
 }
 
+/// Keys that were made again and again before they were put to use.
+#[tokio::test]
+async fn of_many_active_keys_the_newest_of_each_kind_sign() {
+    let world = World::new().await;
+    let keyring = world.keyring();
+    world.add(&keyring, KeyState::Active).await;
+    for _ in 0..3 {
+        world.add(&keyring, KeyState::Waiting).await;
+    }
+    world.store.dkim_turn(&domain("example.net"), noon()).await.unwrap();
+    let fields = fields(&keyring.signer(&domain("example.net")).unwrap());
+    assert_eq!(fields.matches("DKIM-Signature:").count(), 4);
+    for selector in ["r20261124c", "r20261124d", "e20261124c", "e20261124d"] {
+        assert!(fields.contains(&format!("s={selector};")), "{fields}");
+    }
+}
+
 #[tokio::test]
 async fn keys_of_another_secret_sign_nothing() {
     let world = World::new().await;
