@@ -23,7 +23,7 @@ OPT = 41
 # Octets over UDP when the client does not say what it takes, and what we say we take.
 UDP_DEFAULT, UDP_OURS = 512, 1232
 CHAIN_MAX = 8
-# Seconds that an answer may be kept.
+# Seconds that an answer may be kept, unless the test says more.
 TTL = 1
 
 
@@ -34,8 +34,8 @@ class Silence(Exception):
 class Dns:
     """Listens on `port`. `zone` may be replaced at any time; `asked` has the questions, as (name, type) pairs."""
 
-    def __init__(self, zone=None):
-        self.zone, self.asked, self.lock = {}, [], threading.Lock()
+    def __init__(self, zone=None, ttl=TTL):
+        self.ttl, self.zone, self.asked, self.lock = ttl, {}, [], threading.Lock()
         self.port = process.free_port()
         if zone:
             self.publish(zone)
@@ -71,7 +71,7 @@ class Dns:
         takes = _takes(query, at)
         additional = b"\0" + struct.pack("!HHIH", OPT, UDP_OURS, 0, 0) if takes else b""
         # RFC 2308 §3: how long "there is none" may be kept.
-        authority = [] if records or code == SERVFAIL else [_record("", "SOA", _soa())]
+        authority = [] if records or code == SERVFAIL else [_record("", "SOA", _soa(), TTL)]
         room = room or takes or UDP_DEFAULT
 
         def message(records, authority, cut):
@@ -97,8 +97,8 @@ class Dns:
                     raise Silence
                 if failure == "SERVFAIL" and not before:
                     return SERVFAIL, []
-                return NOERROR, records + [_record(name, entry[0], _data(*entry)) for entry in before]
-            records.append(_record(name, "CNAME", _name(alias)))
+                return NOERROR, records + [_record(name, entry[0], _data(*entry), self.ttl) for entry in before]
+            records.append(_record(name, "CNAME", _name(alias), self.ttl))
             name = alias.rstrip(".")
         return SERVFAIL, []
 
@@ -126,8 +126,8 @@ def _soa():
     return _name("ns.invalid") + _name("hostmaster.invalid") + struct.pack("!IIIII", 1, 3600, 600, 86400, TTL)
 
 
-def _record(name, kind, data):
-    return _name(name) + struct.pack("!HHIH", NUMBERS[kind], 1, TTL, len(data)) + data
+def _record(name, kind, data, ttl):
+    return _name(name) + struct.pack("!HHIH", NUMBERS[kind], 1, ttl, len(data)) + data
 
 
 def _name(name):

@@ -10,6 +10,15 @@ from .dns import Dns
 from .world import OURS, PASSWORD, USER, Server
 
 HOSTNAME = "mx.example.net"
+# The gate asks no questions of its own: what is looked at is what comes behind it.
+GATE_OPEN = """\
+[gate]
+pregreet_wait = "0s"
+tarpit = "0s"
+own_name = "accept"
+unqualified_name = "accept"
+sender_domain = "accept"
+"""
 # What version 2 of the PROXY protocol begins with.
 V2_PREFIX = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -36,9 +45,9 @@ class Proxied(Dialogue):
 
 
 class Doorkeeper:
-    """A server that verifies, with the name servers that it is told, and where its mail goes as `routes` say."""
+    """A server that verifies, with the name servers that it is told, and `more` tables at the end of its configuration."""
 
-    def __init__(self, folder, dns_port, verify="", routes=""):
+    def __init__(self, folder, dns_port, gate="", verify="", more=""):
         self.mx, self.submission = process.free_port(), process.free_port()
         self.server = Server(folder, f"""\
 hostname = "{HOSTNAME}"
@@ -57,8 +66,9 @@ servers = ["127.0.0.1:{dns_port}"]
 disk_reserve = "50 MB"
 [log]
 level = "debug"
+{gate}
 {verify}
-{routes}
+{more}
 """, [self.submission])
 
     def start(self):
