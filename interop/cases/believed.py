@@ -122,6 +122,9 @@ address = "0.0.0.0:{self.port}"
 servers = ["127.0.0.1:{self.unbound.port}"]
 [limits]
 disk_reserve = "50 MB"
+# Domains of which nobody knows anything write to us, too.
+[gate]
+sender_domain = "accept"
 """, [self.port])
 
     def start(self):
