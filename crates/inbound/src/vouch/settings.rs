@@ -28,7 +28,7 @@ pub struct Actions {
     pub spf_permerror: Action,
     /// SPF: the DNS did not answer.
     pub spf_temperror: Action,
-    /// DKIM: there are signatures, and none is right.
+    /// DKIM: there are signatures, and none is right. While a key can't be had, nothing harder than [`Action::Defer`].
     pub dkim_fail: Action,
     /// The client's address has no name that leads back to it.
     pub iprev_fail: Action,
