@@ -16,7 +16,10 @@
 //!
 //! Deviation: a domain with neither MX nor address that publishes SPF speaks about its mail, so it is SPF's to judge.
 
-use crate::dns::{Answer, Kind, Name, Question};
+use crate::{
+    dns::{Answer, Kind, Name, Question},
+    spf::Record,
+};
 
 /// What the domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +69,7 @@ impl Check {
             (Kind::Mx, _) => self.ask(Kind::A),
             (Kind::A, _) => self.ask(Kind::Aaaa),
             (Kind::Aaaa, _) => self.ask(Kind::Txt),
-            (Kind::Txt, Answer::Txt(texts)) if texts.iter().any(|text| text.starts_with(b"v=spf1")) => {
+            (Kind::Txt, Answer::Txt(texts)) if texts.iter().any(|text| Record::is_one(text)) => {
                 Step::Done(Verdict::Sound)
             }
             (Kind::Txt | Kind::Ptr, _) => Step::Done(Verdict::NoMail),
@@ -106,6 +109,8 @@ mod tests {
         check(&[Answer::NoData, Answer::NoData, Answer::NoData, Answer::NoData], Verdict::NoMail);
         check(&[Answer::NoData, Answer::NoData, Answer::NoData, text("hello")], Verdict::NoMail);
         check(&[Answer::NoData, Answer::NoData, Answer::NoData, text("v=spf1 mx -all")], Verdict::Sound);
+        check(&[Answer::NoData, Answer::NoData, Answer::NoData, text("V=SpF1 ~all")], Verdict::Sound);
+        check(&[Answer::NoData, Answer::NoData, Answer::NoData, text("v=spf10")], Verdict::NoMail);
         check(&[Answer::NoData, Answer::NoName], Verdict::NoMail);
         check(&[Answer::NoData, Answer::NoData, Answer::Failed], Verdict::Unknown);
         // An answer of another kind is none.
