@@ -253,8 +253,7 @@ mod tests {
             tasks: tasks.clone(),
         };
         pace(planned, clock, tasks).await;
-        let steps = steps.lock().unwrap().clone();
-        steps
+        std::mem::take(&mut *steps.lock().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
