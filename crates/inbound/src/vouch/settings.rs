@@ -58,7 +58,7 @@ impl Default for Actions {
             dmarc_none: Action::Accept,
             dmarc_quarantine: Action::Quarantine,
             dmarc_reject: Action::Reject,
-            dmarc_permerror: Action::Tag,
+            dmarc_permerror: Action::Quarantine,
             dmarc_temperror: Action::Defer,
         }
     }

@@ -199,7 +199,7 @@ keys! {
     DMARC_REJECT = "dmarc_reject", "accept, tag, quarantine, defer or reject", "reject; in [[verify_domain]] what [verify] says", r#""reject""#;
     /// DMARC `permerror`: From has no address with a domain, or addresses of several domains. A message with two From
     /// fields, or one that cannot be read, is refused in any case.
-    DMARC_PERMERROR = "dmarc_permerror", "accept, tag, quarantine, defer or reject", "tag; in [[verify_domain]] what [verify] says", r#""tag""#;
+    DMARC_PERMERROR = "dmarc_permerror", "accept, tag, quarantine, defer or reject", "quarantine; in [[verify_domain]] what [verify] says", r#""quarantine""#;
     /// DMARC `temperror`: nobody vouches for the domain in From so far, but the DNS did not answer every question.
     DMARC_TEMPERROR = "dmarc_temperror", "accept, tag, quarantine, defer or reject", "defer; in [[verify_domain]] what [verify] says", r#""defer""#;
 

@@ -96,7 +96,7 @@ async fn letters_without_one_author_are_marked() {
             "{}",
             results(&content)
         );
-        assert_eq!(field(&content, "X-Posthouse-Suspect").unwrap(), format!("dmarc=permerror ({reason})"));
+        assert_eq!(field(&content, "X-Posthouse-Quarantine").unwrap(), format!("dmarc=permerror ({reason})"));
     }
 }
 
