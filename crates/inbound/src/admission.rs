@@ -14,6 +14,7 @@
 
 pub(crate) mod authors;
 pub(crate) mod recipient;
+pub(crate) mod returned;
 pub(crate) mod rights;
 
 use std::net::IpAddr;

@@ -9,10 +9,11 @@ use std::{
 
 use mail::{Body, ForwardPath, Mailbox, MessageId, Origin, Reply, ReversePath, for_log};
 use smtp::server::{Answer, Ask, Proof, Session, vrfy_unsure};
+use store::Directory;
 
 use crate::{
     Office,
-    admission::{Identity, Standing, recipient, rights::Rights},
+    admission::{Identity, Standing, recipient, returned, rights::Rights},
     auth::Denied,
     filters::Direction,
     gate::{
@@ -233,8 +234,10 @@ impl Desk {
         let settings = &self.service.settings;
         let directory = self.office.store.directory();
         let recipient = recipient::mailbox(forward_path, &directory, &settings.session.hostname)?;
-        let mailboxes =
-            recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?;
+        let mailboxes = match self.returned(&recipient, &directory) {
+            Some(returned) => returned?,
+            None => recipient::admit(settings.recipients, self.standing(), &recipient, directory.resolve(&recipient))?,
+        };
         self.check_opinion(&recipient)?;
         self.check_greylist(&recipient)?;
         match &mut self.transaction {
@@ -242,6 +245,12 @@ impl Desk {
             // The session asks for recipients only after MAIL was accepted.
             None => Err(Reply::with(503, (5, 5, 1), "MAIL comes first")),
         }
+    }
+
+    /// Where a notification about mail that was passed on goes, when the recipient is an address made for that.
+    fn returned(&self, recipient: &Mailbox, directory: &Directory) -> Option<Result<Vec<Mailbox>, Reply>> {
+        let (srs, transaction) = (self.office.srs.get()?, self.transaction.as_ref()?);
+        returned::admit(srs, recipient, &transaction.reverse_path, directory, self.office.clock.now())
     }
 
     /// Whether what was found out about the client stands against this recipient. The postmaster hears everybody, for

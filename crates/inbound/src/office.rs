@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use net::{Chance, Clock, Listener, Resolver, tasks::Tasks};
+use policy::srs::Srs;
 use spool::Spool;
 use store::Store;
 
@@ -59,6 +60,8 @@ pub(crate) struct Office {
     pub(crate) gate: Gate,
     pub(crate) filters: Slot,
     signers: OnceLock<Arc<dyn Signers>>,
+    /// Reads the addresses that mail is passed on under.
+    pub(crate) srs: OnceLock<Srs>,
     pub(crate) submit: SubmitSettings,
 }
 
@@ -68,7 +71,7 @@ impl Inbound {
         let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit } = parts;
         let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
         let gate = Gate::new();
-        let (filters, signers) = (Slot::default(), OnceLock::new());
+        let (filters, signers, srs) = (Slot::default(), OnceLock::new(), OnceLock::new());
         Self {
             office: Arc::new(Office {
                 spool,
@@ -81,6 +84,7 @@ impl Inbound {
                 gate,
                 filters,
                 signers,
+                srs,
                 submit,
             }),
         }
@@ -95,6 +99,11 @@ impl Inbound {
     /// Has what our users send signed by these, from the next message on. Those that were set first stay.
     pub fn set_signers(&self, signers: Arc<dyn Signers>) {
         self.office.signers.get_or_init(|| signers);
+    }
+
+    /// Takes notifications to the addresses that this makes, and sends them on. What was set first stays.
+    pub fn set_forwarding(&self, srs: Srs) {
+        self.office.srs.get_or_init(|| srs);
     }
 
     /// Has these filters judge every message from the next one on.

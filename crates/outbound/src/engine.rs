@@ -43,6 +43,11 @@ const FLAWS_MAX: usize = 1_000;
 pub trait LocalDomains: Send + Sync + std::fmt::Debug + 'static {
     /// Whether mail for this domain goes into a mailbox of this server when no route says otherwise.
     fn is_local(&self, domain: &Domain) -> bool;
+
+    /// Whether this server takes mail for this domain at all, if only to pass it on.
+    fn is_ours(&self, domain: &Domain) -> bool {
+        self.is_local(domain)
+    }
 }
 
 /// How TLS is spoken to next hops.

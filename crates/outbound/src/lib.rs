@@ -5,6 +5,7 @@
 //! - [`route`]: where a recipient's mail goes;
 //! - [`schedule`]: who is served next, and how many connections a destination gets;
 //! - [`mx`]: in which order hosts are tried;
+//! - `forward`: under whose address mail goes on that we pass on;
 //! - [`classify`]: what a refusal means;
 //! - [`retry`]: when it is tried again, and when it is given up.
 //!
@@ -21,6 +22,7 @@ mod converse;
 mod dial;
 mod engine;
 mod feed;
+mod forward;
 mod hand;
 mod local;
 pub mod maildir;

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use mail::{FailureClass, FailureKind, ForwardPath, Outcome, Refusal, Reply, Stage};
+use mail::{FailureClass, FailureKind, ForwardPath, Outcome, Refusal, Reply, ReversePath, Stage};
 use net::tasks::Tasks;
 use smtp::client::{Cause, RecipientResult, Report, Transaction};
 use spool::LeasedDelivery;
@@ -15,6 +15,7 @@ use crate::{
     converse::{Feed, Reached},
     dial::{Connection, Unreachable, dial},
     engine::Shared,
+    forward,
     hand::Hand,
     local,
     route::Destination,
@@ -231,6 +232,10 @@ impl Worker {
             self.refuse_size(connection, job, limit);
             return Kept::Yes;
         }
+        let (reverse_path, others) = self.sender(&mut job);
+        if !others.is_empty() {
+            self.give_back(Job { message: Arc::clone(&job.message), deliveries: others, leased: job.leased });
+        }
         if let Some(max) = recipients_max.filter(|max| *max < job.deliveries.len()) {
             let rest = job.deliveries.split_off(max);
             self.give_back(Job { message: Arc::clone(&job.message), deliveries: rest, leased: job.leased });
@@ -249,7 +254,7 @@ impl Worker {
             }
         };
         let transaction = Transaction {
-            reverse_path: job.message.envelope.reverse_path.clone(),
+            reverse_path,
             recipients: job
                 .deliveries
                 .iter()
@@ -276,6 +281,26 @@ impl Worker {
                 Kept::No
             }
         }
+    }
+
+    /// As whom the job goes on. Deliveries that go on as somebody else are taken out of it.
+    fn sender(&self, job: &mut Job) -> (ReversePath, Vec<LeasedDelivery>) {
+        let (settings, envelope) = (self.shared.settings(), &job.message.envelope);
+        let unchanged = || envelope.reverse_path.clone();
+        let some_led_here = job.deliveries.iter().any(|leased| leased.delivery.original.is_some());
+        let Some(srs) = settings.forwarding.as_ref().filter(|_| some_led_here) else {
+            return (unchanged(), Vec::new());
+        };
+        let domains = &self.shared.parts.domains;
+        let passed_on_by = |leased: &LeasedDelivery| {
+            forward::passed_on_by(envelope, &leased.delivery, |domain| domains.is_ours(domain)).cloned()
+        };
+        let through = job.deliveries.first().and_then(passed_on_by);
+        let (same, others) =
+            std::mem::take(&mut job.deliveries).into_iter().partition(|leased| passed_on_by(leased) == through);
+        job.deliveries = same;
+        let now = self.shared.parts.clock.now();
+        (through.map_or_else(unchanged, |through| forward::reverse_path(envelope, &through, srs, now)), others)
     }
 
     async fn content(&self, job: &Job) -> Result<Feed, spool::SpoolError> {

@@ -25,6 +25,8 @@ pub struct Settings {
     pub mx_tls: RelayTls,
     /// The port of MX hosts.
     pub mx_port: u16,
+    /// Makes addresses of ours for the senders of mail that an alias passes on; nothing when it goes on under theirs.
+    pub forwarding: Option<policy::srs::Srs>,
     /// Bounds.
     pub limits: Limits,
     /// Waits.
@@ -43,6 +45,7 @@ impl Settings {
             retry: crate::retry::DEFAULT_SCHEDULE.to_vec(),
             mx_tls: RelayTls::Opportunistic,
             mx_port: SMTP_PORT,
+            forwarding: None,
             limits: Limits::default(),
             deadlines: Deadlines::default(),
         }

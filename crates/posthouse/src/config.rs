@@ -147,6 +147,8 @@ pub(crate) struct Delivery {
     pub(crate) expire: Duration,
     /// Connections to one destination at a time.
     pub(crate) connections: u64,
+    /// Whether mail that is passed on goes on under an address of ours.
+    pub(crate) srs: bool,
 }
 
 impl Default for Delivery {
@@ -157,6 +159,7 @@ impl Default for Delivery {
             retry: retry.map(|minutes| Duration::from_secs(minutes * MINUTE)).to_vec(),
             expire: Duration::from_secs(5 * 24 * 60 * MINUTE),
             connections: 20,
+            srs: true,
         }
     }
 }

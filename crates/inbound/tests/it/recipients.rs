@@ -198,3 +198,46 @@ S: closed",
     // The first domain by name is catch.example, whose catch-all is carl.
     assert_eq!(world.only().await.recipients, ["anna@ours.example", "carl@catch.example"]);
 }
+
+/// Item 6 of the gate: what was passed on under an address of ours comes back to it, and goes on to its sender.
+#[tokio::test]
+async fn a_notification_about_forwarded_mail_goes_back_to_its_sender() {
+    let world = World::new().await;
+    let srs = policy::srs::Srs::new(&[7; policy::srs::SECRET]);
+    world.inbound.set_forwarding(srs.clone());
+    let made = |sender: &str, days: u64| {
+        let then = world.clock.now() - std::time::Duration::from_secs(days * 86_400);
+        srs.rewrite(&sender.parse().unwrap(), &"catch.example".parse().unwrap(), then).unwrap().to_string()
+    };
+    let (good, old) = (made("Ann@far.example", 3), made("ann@far.example", 30));
+    let forged = good.replace("Ann", "bob");
+    let mut client = world.client(world.mx()).await;
+    client
+        .run(&format!(
+            "C: MAIL FROM:<spammer@far.example>
+S: 250
+C: RCPT TO:<{good}>
+S: 550 5.7.1 This address takes notifications only
+C: RSET
+S: 250
+C: MAIL FROM:<>
+S: 250
+C: RCPT TO:<{forged}>
+S: 550 5.7.1
+C: RCPT TO:<{old}>
+S: 550 5.1.1
+C: RCPT TO:<{}>
+S: 250
+C: DATA
+S: 354
+C: Subject: Undelivered
+C:
+C: text
+C: .
+S: 250",
+            good.replace("SRS0", "srs0")
+        ))
+        .await;
+    let kept = world.only().await;
+    assert_eq!((kept.from.as_str(), kept.recipients), ("<>", vec!["Ann@far.example".to_owned()]));
+}

@@ -3,6 +3,7 @@
 
 mod basics;
 mod faults;
+mod forwards;
 mod names;
 mod paced;
 mod remote;

@@ -284,6 +284,31 @@ impl World {
         commit(&self.spool, &self.chance, &submission, false, self.clock.now()).await.0
     }
 
+    /// Puts a message into the spool whose recipients an address of ours may have led to.
+    pub(crate) async fn forward(&self, from: &str, deliveries: &[(&str, Option<&str>)]) -> MessageId {
+        let now = self.clock.now();
+        let mut draft = self.spool.begin().unwrap();
+        draft.write(b"Subject: passed on\r\n\r\nbody\r\n").await.unwrap();
+        let delivery = |(recipient, original): &(&str, Option<&str>)| NewDelivery {
+            id: DeliveryId::new(now, self.chance.bytes()),
+            recipient: recipient.parse().unwrap(),
+            original: original.map(|original| original.parse().unwrap()),
+            held: false,
+        };
+        let id = MessageId::new(now, self.chance.bytes());
+        let message = NewMessage {
+            id,
+            envelope: Envelope { reverse_path: from.parse().unwrap(), body: Body::SevenBit, origin: Origin::local() },
+            deliveries: deliveries.iter().map(delivery).collect(),
+            prefix: bytes::Bytes::new(),
+            idempotency: None,
+            not_before: None,
+            expires: now + EXPIRY,
+        };
+        self.spool.commit(draft, message, now).await.unwrap();
+        id
+    }
+
     /// Every event so far.
     pub(crate) async fn events(&self) -> Vec<Event> {
         let entries = self.spool.outbox(0, 100_000).await.unwrap();

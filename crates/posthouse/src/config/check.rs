@@ -319,6 +319,7 @@ fn read_delivery<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) ->
         connections: reader
             .number(&keys::DELIVERY_CONNECTIONS, 1..=1000)
             .map_or(defaults.connections, |placed| placed.value),
+        srs: reader.flag(&keys::SRS).map_or(defaults.srs, |placed| placed.value),
     }
 }
 

@@ -257,6 +257,9 @@ keys! {
     EXPIRE = "expire", "a duration", "5d", r#""5d""#;
     /// Connections to one destination at a time.
     DELIVERY_CONNECTIONS = "connections_per_destination", "a number", "20", "20";
+    /// Whether mail of senders elsewhere, which an alias passes on to somebody elsewhere, goes on under an address in the
+    /// alias's domain (SRS), so that SPF holds. Notifications to that address go back to the sender.
+    SRS = "srs", "true or false", "true", "true";
 
     /// The database of domains, users, aliases and events. A relative path counts from data_dir.
     STORE_URL = "url", "sqlite:FILE", "sqlite:posthouse.db", r#""sqlite:posthouse.db""#;
@@ -457,7 +460,7 @@ pub(crate) const ROUTE: Section = Section {
 pub(crate) const DELIVERY: Section = Section {
     heading: "[delivery]",
     about: "How delivery is tried again, and for how long.",
-    keys: &[&RETRY, &EXPIRE, &DELIVERY_CONNECTIONS],
+    keys: &[&RETRY, &EXPIRE, &DELIVERY_CONNECTIONS, &SRS],
     later: &[],
 };
 

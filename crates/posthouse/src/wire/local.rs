@@ -12,4 +12,8 @@ impl LocalDomains for StoreDomains {
     fn is_local(&self, domain: &Domain) -> bool {
         self.0.directory().domain_kind(domain) == Some(DomainKind::Local)
     }
+
+    fn is_ours(&self, domain: &Domain) -> bool {
+        self.0.directory().domain_kind(domain).is_some()
+    }
 }

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use inbound::Inbound;
 use net::{Chance, Clock, Dialer, DnsResolver, DnsSettings, Listener, Resolver, TcpConnector, tasks::Tasks, tls};
 use outbound::TlsClients;
+use policy::srs::Srs;
 use spool::{Lock, Spool};
 use store::Store;
 use web::Face;
@@ -42,6 +43,8 @@ pub(super) struct Node {
     /// The way to filters.
     pub(super) dialer: Dialer,
     pub(super) outbound: outbound::Engine,
+    /// Makes the addresses of mail that is passed on.
+    pub(super) srs: Srs,
     /// The demo user's password, in the sandbox.
     pub(super) sandbox_password: Option<Zeroizing<String>>,
     _lock: Lock,
@@ -103,12 +106,14 @@ impl Node {
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
         });
+        let srs = Srs::new(&secret.key(Purpose::Forwarding));
+        inbound.set_forwarding(srs.clone());
         let keyring = Arc::new(Keyring::new(store.clone(), secret));
         inbound.set_signers(Arc::clone(&keyring) as _);
         let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
         inbound.remember().await?;
         inbound.set_filters(settings::filters(&config, &dialer, &clock));
-        let outbound = outbound_engine(&config, resolver, &spool, &store, &inbound, &clock, &chance)?;
+        let outbound = outbound_engine((&config, &srs), resolver, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
         background
@@ -152,6 +157,7 @@ impl Node {
             inbound,
             dialer,
             outbound,
+            srs,
             sandbox_password,
             _lock: lock,
         })
@@ -215,7 +221,7 @@ fn resolver(source: &Source, config: &Config, clock: &Clock) -> anyhow::Result<D
 }
 
 fn outbound_engine(
-    config: &Config,
+    (config, srs): (&Config, &Srs),
     resolver: Arc<dyn Resolver>,
     spool: &Arc<dyn Spool>,
     store: &Store,
@@ -235,7 +241,7 @@ fn outbound_engine(
         domains: Arc::new(StoreDomains(store.clone())),
         clock: clock.clone(),
         chance: chance.clone(),
-        settings: settings::outbound(config),
+        settings: settings::outbound(config, srs),
     }))
 }
 

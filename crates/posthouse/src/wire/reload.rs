@@ -38,7 +38,7 @@ impl Node {
             running.service.reload(settings::inbound(source, &fresh, listener, server));
         }
         self.inbound.set_filters(settings::filters(&fresh, &self.dialer, &self.clock));
-        self.outbound.reload(settings::outbound(&fresh));
+        self.outbound.reload(settings::outbound(&fresh, &self.srs));
         self.config = fresh;
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use inbound::{FixUps, Network, Rate, Recipients};
 use net::{Clock, Dialer, tls};
+use policy::srs::Srs;
 use smtp::{data::receive, server};
 
 use super::{Source, interfaces};
@@ -121,9 +122,10 @@ pub(super) fn filters(config: &Config, dialer: &Dialer, clock: &Clock) -> inboun
     inbound::Filters::new(config.filters.clone(), dialer.clone(), clock.clone(), config.hostname.as_str())
 }
 
-/// Delivery.
-pub(super) fn outbound(config: &Config) -> outbound::Settings {
+/// Delivery; `srs` makes the addresses of mail that is passed on.
+pub(super) fn outbound(config: &Config, srs: &Srs) -> outbound::Settings {
     let mut settings = outbound::Settings::new(config.hostname.as_str(), config.data_dir.join("maildir"));
+    settings.forwarding = config.delivery.srs.then(|| srs.clone());
     settings.routes = config.routes.iter().map(route).collect();
     settings.retry.clone_from(&config.delivery.retry);
     settings.own.addresses = own_addresses(config);
@@ -214,7 +216,7 @@ mod tests {
         for listener in &config.listeners {
             assert!(listener.addresses.iter().all(|address| address.ip().is_loopback()));
         }
-        let delivery = outbound(&config);
+        let delivery = outbound(&config, &Srs::new(&[0; policy::srs::SECRET]));
         let [route] = delivery.routes.as_slice() else { panic!("one route for all") };
         assert!(matches!(route.to, outbound::Target::Capture));
         assert!(route.recipients.is_empty() && route.senders.is_empty() && route.users.is_empty());

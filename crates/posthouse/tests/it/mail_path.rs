@@ -64,6 +64,26 @@ fn pair() -> (Node, Node, crate::server::Server, crate::server::Server) {
     (first, second, first_server, second_server)
 }
 
+/// An alias of one node leads to a mailbox of another; the notification finds its way back through both.
+#[test]
+fn an_alias_elsewhere_is_passed_on_under_our_name() {
+    let (first, _second, first_server, second_server) = pair();
+    first.ok(&["alias", "add", "bob@test.example", "bob@far.example"]);
+    let mut session = Smtp::connect(first_server.address("mx"));
+    let id = session.mail("carol@third.example", &["bob@test.example"], "From: <carol@third.example>\r\n\r\nhi");
+    let shown = wait_for_state(&first, &id, "delivered");
+    assert_eq!(shown["reverse_path"], "carol@third.example", "the queue knows the sender");
+    let path = eventually("the letter at the second node", || {
+        let list = http::get(second_server.address("http"), "/");
+        let (_, rest) = list.split_once("SRS0=")?;
+        rest.split_once("@test.example").map(|(middle, _)| format!("SRS0={middle}@test.example"))
+    });
+    assert!(path.ends_with("=third.example=carol@test.example"), "{path}");
+    session.say("MAIL FROM:<>", "250");
+    session.say(&format!("RCPT TO:<{}>", path.replace("carol", "mallory")), "550 5.7.1");
+    session.say(&format!("RCPT TO:<{path}>"), "250");
+}
+
 /// Ann writes through submission with TLS and AUTH; returns the id and the conversation.
 fn ann_writes(node: &Node, submission: std::net::SocketAddr, to: &str) -> (String, String) {
     let submission = submission.to_string();
