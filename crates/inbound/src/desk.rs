@@ -19,6 +19,7 @@ use crate::{
     gate::{
         Examination,
         guest::{Guest, TooMuch},
+        proxy,
         stranger::{self, Opinion},
         words,
     },
@@ -95,7 +96,33 @@ impl Desk {
                 };
                 self.authenticated(&authcid, verified)
             }
+            Ask::Introduce { client } => self.introduce(client),
             Ask::Verify { .. } => Answer::Reply(vrfy_unsure()),
+        }
+    }
+
+    /// The client, which may, says for whom it speaks: as if that one had connected.
+    fn introduce(&mut self, client: Option<SocketAddr>) -> Answer {
+        let (office, service) = (&self.office, &self.service);
+        let visit = match client {
+            Some(peer) => office.gate.enter(service, peer.ip(), office.clock.instant()),
+            None => office.gate.enter_uncounted(),
+        };
+        match visit {
+            Ok(visit) => {
+                let client = client.map_or(proxy::Client::Unnamed, proxy::Client::At);
+                self.guest = Guest::new(client, self.peer, visit);
+                self.peer = self.guest.peer();
+                self.forget();
+                let named = self.guest.is_named();
+                let settings =
+                    if named { self.service.session(self.peer.ip()) } else { self.service.session_of_anybody() };
+                Answer::Introduced { peer: self.peer, settings }
+            }
+            Err(refusal) => {
+                let hostname = &service.settings.session.hostname;
+                self.refuse("xclient", "", words::farewell(hostname, refusal))
+            }
         }
     }
 
@@ -284,7 +311,8 @@ impl Desk {
         };
         transaction.verify(|reverse_path| {
             let reverse_path = reverse_path.clone();
-            let client = Client { address: self.peer.ip().to_canonical(), helo: session.helo().map(Into::into), reverse_path };
+            let client =
+                Client { address: self.peer.ip().to_canonical(), helo: session.helo().map(Into::into), reverse_path };
             Voucher::new(&self.office, &self.service, verification, client)
         });
     }

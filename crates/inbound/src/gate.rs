@@ -61,6 +61,8 @@ pub struct GateSettings {
     pub exempt_networks: Vec<Network>,
     /// Proxies: each of their connections must begin with a PROXY header, which says who the client is.
     pub proxy_networks: Vec<Network>,
+    /// Clients that may say for whom they speak by XCLIENT.
+    pub xclient_networks: Vec<Network>,
     /// What one client may use. How many connections at a time says
     /// [`connections_per_address`](crate::Settings::connections_per_address).
     pub limits: Limits,
@@ -88,6 +90,7 @@ impl GateSettings {
         Self {
             exempt_networks: Network::LOOPBACK.to_vec(),
             proxy_networks: Vec::new(),
+            xclient_networks: Vec::new(),
             limits: Limits {
                 open: u32::try_from(CONNECTIONS_PER_ADDRESS).unwrap_or(u32::MAX),
                 connections: Rate::per_minute(300),

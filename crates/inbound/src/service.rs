@@ -6,6 +6,7 @@ use std::{
 };
 
 use policy::account::Limits;
+use smtp::server::Introduction;
 
 use crate::{Settings, meters::Meters, network::any_contains, settings::Tls};
 
@@ -70,13 +71,17 @@ impl Current {
     /// The rules of conversation for a client at this address.
     pub(crate) fn session(&self, peer: IpAddr) -> Arc<smtp::server::Settings> {
         let settings = &self.settings;
-        Arc::clone(if any_contains(&settings.trusted_networks, peer) {
+        let rules = Arc::clone(if any_contains(&settings.trusted_networks, peer) {
             &self.trusted_session
         } else if any_contains(&settings.gate.exempt_networks, peer) {
             &self.exempt_session
         } else {
             &self.session
-        })
+        });
+        if any_contains(&settings.gate.xclient_networks, peer) {
+            return Arc::new(smtp::server::Settings { introduction: Introduction::Taken, ..(*rules).clone() });
+        }
+        rules
     }
 
     /// The rules of conversation for a client of whom nothing is known.

@@ -49,6 +49,7 @@ pub(crate) fn config() -> Config {
         tls,
         trusted_networks: Vec::new(),
         proxy_networks: Vec::new(),
+        xclient_networks: Vec::new(),
         plaintext_auth: service != Service::Http,
         bare_newline: BareNewline::default_of(service),
     };

@@ -31,6 +31,8 @@ pub enum Extension<'a> {
     Auth(&'a [Mechanism]),
     /// The same as some clients of the nineties expect it: with `=`, and without the mechanisms they never heard of.
     AuthOld(&'a [Mechanism]),
+    /// A line of its own words: an extension that no RFC has.
+    Other(&'a str),
     /// HELP (RFC 5321 §4.1.1.8).
     Help,
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Extension<'_> {
                 old.zip(["="].into_iter().chain(std::iter::repeat(" ")))
                     .try_for_each(|(mechanism, before)| write!(f, "{before}{mechanism}"))
             }
+            Self::Other(words) => f.write_str(words),
             Self::Help => f.write_str("HELP"),
         }
     }

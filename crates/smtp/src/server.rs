@@ -48,6 +48,7 @@ mod authentication;
 mod commands;
 mod content;
 mod help;
+mod introduction;
 mod lines;
 mod message;
 mod phase;
@@ -58,5 +59,5 @@ mod words;
 
 pub use ask::{Answer, Ask, Output, Proof};
 pub use session::{Session, Tally};
-pub use settings::{AuthOffer, Deadlines, Haste, Limits, Service, Settings, TlsOffer};
+pub use settings::{AuthOffer, Deadlines, Haste, Introduction, Limits, Service, Settings, TlsOffer};
 pub use words::vrfy_unsure;

@@ -6,6 +6,7 @@ mod manners;
 mod proxy;
 mod sign_in;
 mod strangers;
+mod xclient;
 
 use std::net::{IpAddr, SocketAddr};
 

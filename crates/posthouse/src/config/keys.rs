@@ -72,6 +72,8 @@ keys! {
     /// Networks of proxies: each of their connections must begin with a PROXY header, version 1 or 2, that says who the
     /// client is. From anybody else such a header is a wrong command.
     LISTENER_PROXY = "proxy_networks", "networks", "none", r#"["10.0.0.0/8"]"#;
+    /// Networks whose clients may say for whom they speak by XCLIENT; what they say decides about trust and limits.
+    LISTENER_XCLIENT = "xclient_networks", "networks", "none", r#"["10.0.0.0/8"]"#;
     /// Whether passwords are taken over a connection without TLS.
     LISTENER_PLAINTEXT = "plaintext_auth", "true or false", "false", "false";
     /// What to do with a message that holds a bare CR or LF: `refuse` it, or `normalise` it (an LF becomes CRLF, a CR
@@ -288,6 +290,7 @@ pub(crate) const LISTENER: Section = Section {
         &LISTENER_TLS,
         &LISTENER_TRUSTED,
         &LISTENER_PROXY,
+        &LISTENER_XCLIENT,
         &LISTENER_PLAINTEXT,
         &LISTENER_BARE,
     ],

@@ -78,6 +78,8 @@ pub(crate) struct Listener {
     pub(crate) trusted_networks: Vec<Network>,
     /// Who speaks for its clients by the PROXY protocol.
     pub(crate) proxy_networks: Vec<Network>,
+    /// Who may name its client by XCLIENT.
+    pub(crate) xclient_networks: Vec<Network>,
     /// Whether passwords are taken in clear text.
     pub(crate) plaintext_auth: bool,
     /// Bare CR or LF in a message.
@@ -120,11 +122,12 @@ fn read_one(
     let tls = reader.word(&keys::LISTENER_TLS, &TLS);
     let trusted = reader.list(&keys::LISTENER_TRUSTED, value::network).unwrap_or_default();
     let proxies = reader.list(&keys::LISTENER_PROXY, value::network).unwrap_or_default();
+    let xclients = reader.list(&keys::LISTENER_XCLIENT, value::network).unwrap_or_default();
     let plaintext = reader.flag(&keys::LISTENER_PLAINTEXT);
     let bare_newline = reader.word(&keys::LISTENER_BARE, &BARE);
     let service = service?.value;
     if service == Service::Http {
-        let networks = trusted.first().or(proxies.first());
+        let networks = trusted.first().or(proxies.first()).or(xclients.first());
         refuse_for_http(&mut reader, tls.as_ref(), networks, plaintext.as_ref());
     }
     let default_tls = if service == Service::Http { ListenerTls::Off } else { ListenerTls::StartTls };
@@ -134,6 +137,7 @@ fn read_one(
         tls: tls.map_or(default_tls, |placed| placed.value),
         trusted_networks: trusted.into_iter().map(|placed| placed.value).collect(),
         proxy_networks: proxies.into_iter().map(|placed| placed.value).collect(),
+        xclient_networks: xclients.into_iter().map(|placed| placed.value).collect(),
         plaintext_auth: plaintext.is_some_and(|placed| placed.value),
         bare_newline: bare_newline.map_or(BareNewline::default_of(service), |placed| placed.value),
     })

@@ -76,6 +76,7 @@ fn gate(config: &Config, listener: &Listener, defaults: inbound::GateSettings) -
     let mut settings = inbound::GateSettings {
         exempt_networks: gate.exempt_networks.iter().filter_map(network).collect(),
         proxy_networks: listener.proxy_networks.iter().filter_map(network).collect(),
+        xclient_networks: listener.xclient_networks.iter().filter_map(network).collect(),
         limits: inbound::Limits {
             connections: Rate::per_minute(limits.connections_per_minute),
             messages: Rate::per_minute(limits.messages_per_minute),

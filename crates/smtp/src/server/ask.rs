@@ -1,12 +1,13 @@
 //! What a session says to its driver ([`Output`]), asks it ([`Ask`]) and hears from it ([`Answer`]).
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use mail::{ForwardPath, Reply, ReversePath};
 
 use crate::{
     command::{MailParameters, RcptParameters},
     sasl::{Mechanism, Secret, scram::Verifier},
+    server::Settings,
 };
 
 /// What the driver must do, in this order.
@@ -79,6 +80,11 @@ pub enum Ask {
         /// Whether the proof was right.
         proof: Proof,
     },
+    /// The client speaks for another: may it? `Introduced` or `Refuse`. What the driver knew of the client is void.
+    Introduce {
+        /// For whom; nothing when it does not know.
+        client: Option<SocketAddr>,
+    },
     /// Is there such a mailbox? `Reply`, usually the 252 of [`super::vrfy_unsure`].
     Verify {
         /// What was typed: hostile text.
@@ -115,6 +121,13 @@ pub enum Answer {
         verifier: Verifier,
         /// The server's part of the nonce: printable ASCII without comma.
         nonce: String,
+    },
+    /// From now on the client is this one, and these are its rules.
+    Introduced {
+        /// Where it is.
+        peer: SocketAddr,
+        /// Its settings.
+        settings: Arc<Settings>,
     },
     /// This reply, whatever its code.
     Reply(Reply),

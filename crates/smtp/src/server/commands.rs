@@ -5,9 +5,10 @@ use mail::{Body, ForwardPath, ReversePath};
 use super::{
     ask::{Answer, Ask},
     help::help,
+    introduction,
     phase::{Phase, Question, Told, Transaction, Way},
     session::{Dialect, Hello, Session, refusal},
-    settings::{Haste, TlsOffer},
+    settings::{Haste, Introduction, TlsOffer},
     words,
 };
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
 impl Session {
     /// A line without its CRLF.
     pub(super) fn command(&mut self, line: &[u8]) {
+        if self.introduction(line) {
+            return;
+        }
         match command::parse(line) {
             Ok(command) => self.obey(command),
             Err(error) => self.complain(&error),
@@ -104,6 +108,7 @@ impl Session {
             tls.then_some(Extension::StartTls),
             auth.map(Extension::Auth),
             old.map(Extension::AuthOld),
+            (settings.introduction == Introduction::Taken).then_some(Extension::Other(introduction::ATTRIBUTES)),
             Some(Extension::Help),
         ];
         let hello = format_args!("{} greets [{}]", settings.hostname, self.peer.ip());

@@ -85,6 +85,7 @@ pub(super) enum Question {
     Password,
     ScramStart(Box<ScramStart>),
     ScramDone(Proof),
+    Introduce,
     Verify,
 }
 

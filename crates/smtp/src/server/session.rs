@@ -257,6 +257,7 @@ impl Session {
             Question::Password | Question::ScramDone(Proof::Right) => self.authentication_answered(answer),
             Question::ScramDone(Proof::Wrong) => self.refuse(answer),
             Question::ScramStart(start) => self.scram_answered(*start, answer),
+            Question::Introduce => self.introduced(answer),
             Question::Verify => self.verify_answered(answer),
         }
         self.resume(now);

@@ -47,6 +47,16 @@ pub enum Haste {
     Refused,
 }
 
+/// Whether a client may say for whom it speaks, by XCLIENT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Introduction {
+    /// It is no command.
+    #[default]
+    Refused,
+    /// It is offered and obeyed.
+    Taken,
+}
+
 /// Bounds of one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -133,6 +143,8 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// What becomes of a client that does not wait where it must.
     pub haste: Haste,
+    /// Whether the client may say for whom it speaks.
+    pub introduction: Introduction,
 }
 
 impl Settings {
@@ -152,6 +164,7 @@ impl Settings {
             auth_required: submission,
             bare_newline: if submission { BareNewline::Normalise } else { BareNewline::Refuse },
             haste: Haste::Obeyed,
+            introduction: Introduction::Refused,
         }
     }
 }

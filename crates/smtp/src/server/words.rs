@@ -51,6 +51,9 @@ pub(super) const AUTH_MALFORMED: &str = "501 5.5.2 Not a response of this mechan
 pub(super) const AUTH_IMPERSONATION: &str = "535 5.7.8 You can authenticate as yourself only";
 pub(super) const EARLY: &str = "554 5.5.0 You spoke before the greeting: wait for the 220";
 pub(super) const HASTY: &str = "554 5.5.0 You went on without waiting for the reply to EHLO, HELO or DATA; closing";
+pub(super) const INTRODUCTION_MALFORMED: &str =
+    "501 5.5.4 XCLIENT needs ADDR=address and takes PORT, NAME, PROTO and HELO: type XCLIENT ADDR=192.0.2.1 PORT=25";
+pub(super) const INTRODUCTION_IN_MAIL: &str = "503 5.5.1 XCLIENT comes before MAIL and AUTH: type RSET first";
 pub(super) const SKIPPED_TOO_MUCH: &str = "421 4.7.0 Too many octets after a refusal; closing";
 pub(super) const AUTH_PARAMETER: &str = "555 5.5.4 The parameter AUTH is not offered here: leave it out";
 

@@ -6,6 +6,7 @@ mod bounds;
 mod desk;
 mod framing;
 mod grammar;
+mod introduction;
 mod order;
 mod patience;
 mod pure;

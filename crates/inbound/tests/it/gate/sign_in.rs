@@ -142,3 +142,33 @@ async fn many_sign_ins_at_once_are_no_guesses() {
         client.run("S: 235").await;
     }
 }
+
+/// C5: what was said once proves nothing in another exchange, and channel binding is not pretended.
+#[tokio::test]
+async fn c5_a_scram_exchange_cannot_be_replayed() {
+    use smtp::sasl::{decode, scram};
+    let scene = scene().await;
+    let mut client = scene.connect("203.0.113.5").await;
+    client.run("S: 220\nC: EHLO client.example\nS: 250").await;
+    let start = "n=anna@ours.example,r=abc";
+    let first = encode(format!("n,,{start}").as_bytes());
+    client.say(format!("AUTH SCRAM-SHA-256 {first}\r\n")).await;
+    let reply = client.reply().await;
+    let challenge = decode(reply.strip_prefix("334 ").unwrap().as_bytes()).unwrap();
+    let challenge = String::from_utf8(challenge.to_vec()).unwrap();
+    let parts: Vec<&str> = challenge.split(',').collect();
+    let (nonce, salt) = (&parts[0][2..], decode(&parts[1].as_bytes()[2..]).unwrap());
+    let rounds: u32 = parts[2][2..].parse().unwrap();
+    assert!((scram::ITERATIONS_MIN..=scram::ITERATIONS_MAX).contains(&rounds));
+    let without_proof = format!("c=biws,r={nonce}");
+    let salted = scram::salted_password(PASSWORD, &salt, rounds);
+    let proof = scram::client_proof(&salted, format!("{start},{challenge},{without_proof}").as_bytes());
+    let last = encode(format!("{without_proof},p={}", encode(&proof)).as_bytes());
+    client.run(&format!("C: {last}\nS: 334\nC: \nS: 235")).await;
+    // The very same octets again.
+    let mut thief = scene.connect("203.0.113.6").await;
+    thief.run("S: 220\nC: EHLO client.example\nS: 250").await;
+    thief.run(&format!("C: AUTH SCRAM-SHA-256 {first}\nS: 334\nC: {last}\nS: 535 5.7.8")).await;
+    let bound = encode(b"p=tls-unique,,n=anna@ours.example,r=abc");
+    thief.run(&format!("C: AUTH SCRAM-SHA-256 {bound}\nS: 501\nC: AUTH SCRAM-SHA-256-PLUS {bound}\nS: 504")).await;
+}

@@ -149,7 +149,7 @@ impl Pair {
             }
             Ask::ScramDone { proof: Proof::Right, .. } => Answer::Authenticated("anna@x.example".into()),
             Ask::Password { .. } | Ask::ScramDone { .. } => Answer::Refuse(Reply::with(535, (5, 7, 8), "wrong")),
-            Ask::Connect { .. } | Ask::Begin | Ask::Verify { .. } => Answer::Go,
+            Ask::Connect { .. } | Ask::Begin | Ask::Introduce { .. } | Ask::Verify { .. } => Answer::Go,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use mail::{EnhancedCode, Reply};
 use smtp::{
     sasl::scram::Verifier,
-    server::{Answer, Ask, Output, Proof, Session, Settings, vrfy_unsure},
+    server::{Answer, Ask, Output, Proof, Service, Session, Settings, vrfy_unsure},
 };
 
 /// A message that got its 250.
@@ -100,6 +100,10 @@ impl Desk {
             Ask::ScramDone { proof: Proof::Right, .. } => Answer::Authenticated("anna@example.com".into()),
             Ask::ScramDone { proof: Proof::Wrong, .. } => wrong_password(),
             Ask::Verify { .. } => Answer::Reply(vrfy_unsure()),
+            Ask::Introduce { client } => match client {
+                Some(peer) => Answer::Introduced { peer, settings: Arc::new(Settings::new("mx.example", Service::Mx)) },
+                None => Answer::Refuse(reply("554 5.7.1 Nobody")),
+            },
         }
     }
 

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 use mail::Reply;
 use smtp::{
     data::receive::BareNewline,
-    server::{AuthOffer, Service, Settings, TlsOffer},
+    server::{AuthOffer, Introduction, Service, Settings, TlsOffer},
 };
 
 use super::desk::{self, Message};
@@ -107,6 +107,7 @@ impl Script {
                 "errors" => settings.limits.errors = value.parse().unwrap(),
                 "junk" => settings.limits.junk = value.parse().unwrap(),
                 "slow" => settings.deadlines.data_rate_after = duration(value),
+                "xclient" => settings.introduction = Introduction::Taken,
                 "clear_text" => self.clear_text = true,
                 "pure" => self.wire = false,
                 other => panic!("no such setting: {other}"),
