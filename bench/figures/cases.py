@@ -176,8 +176,9 @@ def dead_domain(kind, quick):
     hop wait. They take turns, for longer than the first wait between attempts, so that what waits becomes due meanwhile."""
     waiting, turns = (100_000, 8) if quick else (1_000_000, 16)
     seconds = 5
-    sinks, nobody = (process.free_port(), process.free_port()), process.free_port()
-    dead = f'[[route]]\nrecipients = ["dead.example"]\nto = "relay"\nhost = "127.0.0.1:{nobody}"\ntls = "off"'
+    sinks = load.sink_port(), load.sink_port()
+    # Nobody has listened on port 1 for decades.
+    dead = '[[route]]\nrecipients = ["dead.example"]\nto = "relay"\nhost = "127.0.0.1:1"\ntls = "off"'
     with server(kind, next_hop=sinks[0]) as (free, _), server(kind, next_hop=sinks[1], tables=dead) as (laden, _):
         say(f"filling the queue with {waiting:,} messages of 1 KiB")
         load.smtp_source(laden.port, waiting, KIB, 50, True, recipient="b@dead.example")

@@ -2,6 +2,7 @@
 
 import contextlib
 import pathlib
+import random
 import re
 import subprocess
 import time
@@ -13,6 +14,7 @@ PROGRAM = SOURCE / "target/release/load"
 SENDER, RECIPIENT = "a@example.com", "b@example.org"
 # Sessions of the cases with TLS and AUTH, and of those that keep a rate.
 SESSIONS, TAKING_TURNS = 8, 4
+SINK_PORTS = range(12_000, 20_000)
 
 
 def build():
@@ -39,6 +41,14 @@ def latency(port, rate, seconds, size):
 def transit(port, sink, rate, seconds, size):
     """The same, to the message's arrival in a sink that the server relays to."""
     return _quantiles("transit", port, "--sink", f"127.0.0.1:{sink}", "--rate", rate, "--seconds", seconds, "--size", size)
+
+
+def sink_port():
+    """A port for the sink of transit, which listens in its runs only: outside the range that runs beside this one search."""
+    while True:
+        port = random.choice(SINK_PORTS)
+        if not process.listens(port):
+            return port
 
 
 def tls_auth(port, user, password, messages, size):
