@@ -47,10 +47,10 @@ pub use filters::{
     Filters, Hook, OnFailure, OnFound, OnLarger, SCREENING_MAX, Shown,
 };
 pub use gate::{Examination, GateSettings, List, Load, Measure};
-pub use policy::{account::Limits, rate::Rate, score::Thresholds};
 pub use network::{Network, NetworkError};
 pub(crate) use office::Office;
 pub use office::{Inbound, Parts};
+pub use policy::{account::Limits, rate::Rate, score::Thresholds};
 pub use service::Service;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, EXPIRE, FixUps, Recipients, Settings, SubmitSettings, Tls,
