@@ -46,20 +46,20 @@ def results(content):
 def forged_from(keeper, head, expect):
     """Brings one letter from the forger, in whose name SPF passes; what is wrong, or nothing.
 
-    `expect`: a code with the beginning of its text; "permerror": taken with a mark; "herself": taken as of the forger."""
+    `expect`: a code with the beginning of its text; "permerror": taken, into Junk; "herself": taken as of the forger."""
     mark = letters.marker()
     reply = keeper.bring(letter(mark, head), FORGER, HER, helo=f"mx.{MALLORY}")
     if expect not in ("permerror", "herself"):
         return None if str(reply).startswith(expect) else f"{head!r}: expected {expect}, got {reply}"
     if reply.code != 250:
         return f"{head!r}: expected {expect}, got {reply}"
-    content, _ = keeper.delivered(mark)
-    found, suspect = results(content), letters.field(content, "X-Posthouse-Suspect")
+    content, folder = keeper.delivered(mark)
+    found, quarantine = results(content), letters.field(content, "X-Posthouse-Quarantine")
     if expect == "permerror":
-        right = "dmarc=permerror" in found and suspect is not None
+        right = "dmarc=permerror" in found and quarantine and folder.endswith("Junk")
     else:
-        right = f"dmarc=pass (p=reject of {MALLORY}) header.from={MALLORY}" in found and suspect is None
-    return None if right else f"{head!r}: expected {expect}, got {found}, suspect: {suspect}"
+        right = f"dmarc=pass (p=reject of {MALLORY}) header.from={MALLORY}" in found and not quarantine and not folder.endswith("Junk")
+    return None if right else f"{head!r}: expected {expect}, got {found} in folder {folder!r}, quarantine: {quarantine}"
 
 
 DMARC = f"550 5.7.26 Neither SPF nor DKIM shows that the message is from {VICTIM}"
