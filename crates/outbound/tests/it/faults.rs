@@ -152,7 +152,10 @@ async fn an_attempt_that_panics_is_made_again_soon() {
     let content = format!("Subject: large\r\n\r\n{}", "text\r\n".repeat(40_000));
     world.send_from("alice@a.example", &["b@b.example", "c@b.example"], &content).await;
     let deferred = world.wait_for("message.deferred", 2).await;
-    assert!(deferred[0].starts_with("b@b.example: deferred local 451 4.3.0 the attempt ended by a bug"), "{deferred:?}");
+    assert!(
+        deferred[0].starts_with("b@b.example: deferred local 451 4.3.0 the attempt ended by a bug"),
+        "{deferred:?}"
+    );
     world.paced.break_readers(false);
     world.wait_for("message.delivered", 2).await;
     let took = world.clock.instant().duration_since(began);

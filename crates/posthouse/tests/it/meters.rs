@@ -22,9 +22,9 @@ fn names(macros: &[&str]) -> BTreeSet<String> {
 }
 
 fn names_after(source: &str, name: &str) -> Vec<String> {
-    let calls = source.match_indices(name).filter(|(at, _)| {
-        !source[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_')
-    });
+    let calls = source
+        .match_indices(name)
+        .filter(|(at, _)| !source[..*at].ends_with(|before: char| before.is_alphanumeric() || before == '_'));
     let literal = |(at, _): (usize, &str)| {
         let rest = source[at + name.len()..].trim_start().strip_prefix('"')?;
         rest.split_once('"').map(|(literal, _)| literal.to_owned())

@@ -7,8 +7,14 @@ pub(super) fn describe() {
     describe_counter!("posthouse_spool_committed_total", "Messages made durable");
     describe_counter!("posthouse_spool_transactions_total", "Transactions of the queue, each with one sync");
     describe_counter!("posthouse_spool_events_total", "Events written to the outbox");
-    describe_counter!("posthouse_spool_poisoned_total", "Times that the queue was stopped, after a failed sync for one");
-    describe_counter!("posthouse_spool_alerts_total", "Things that an operator must look at: damage that was set aside");
+    describe_counter!(
+        "posthouse_spool_poisoned_total",
+        "Times that the queue was stopped, after a failed sync for one"
+    );
+    describe_counter!(
+        "posthouse_spool_alerts_total",
+        "Things that an operator must look at: damage that was set aside"
+    );
     describe_gauge!("posthouse_spool_waiting_deliveries", "Deliveries with a row in the queue, by state");
     describe_gauge!("posthouse_spool_log_bytes", Unit::Bytes, "The queue's log, as the last checkpoint found it");
     describe_histogram!("posthouse_spool_batch_commands", "Commits, settlements and the like in one transaction");
