@@ -304,16 +304,15 @@ async fn a_list_has_what_is_on_its_way_from_fresh_to_held() {
     send(spool.as_ref(), at(0), &["a@x.example"]).await;
     let leased = lease_all(spool.as_ref(), at(0)).await.remove(0);
     let (come, go) = world.stop_next_sync();
-    let settling = {
-        let spool = Arc::clone(&spool);
-        tokio::spawn(async move { settle(spool.as_ref(), &leased, Verdict::Held, at(1)).await })
-    };
+    let mut settling = tokio::task::JoinSet::new();
+    let settled = Arc::clone(&spool);
+    settling.spawn(async move { settle(settled.as_ref(), &leased, Verdict::Held, at(1)).await });
     tokio::task::spawn_blocking(move || come.recv().unwrap()).await.unwrap();
     let states = async || -> Vec<State> {
         find(spool.as_ref(), &Filter::default(), at(1)).await.iter().map(|view| view.state).collect()
     };
     let during = states().await;
     go.send(()).unwrap();
-    settling.await.unwrap();
+    settling.join_all().await;
     assert_eq!((during, states().await), (vec![State::Active], vec![State::Held]));
 }
