@@ -454,6 +454,7 @@ fn treatment(service: &Current) -> Treatment<'_> {
     Treatment {
         hostname: &settings.session.hostname,
         fix_ups: settings.fix_ups,
+        privacy: Some(&settings.privacy),
         expire: settings.expire,
         screen: None,
         signers: None,

@@ -182,8 +182,12 @@ mod tests {
 
     fn user(directory: &Directory) -> Rules {
         let user: mail::Mailbox = "anna@ours.example".parse().unwrap();
-        let repairs =
-            Repairs { author: Some(user.clone()), id: MessageId::from_bytes([0; 16]), now: Timestamp::from_secs(0) };
+        let repairs = Repairs {
+            author: Some(user.clone()),
+            id: MessageId::from_bytes([0; 16]),
+            now: Timestamp::from_secs(0),
+            removed: None,
+        };
         let rights = Some(Rights::new(user, directory.clone()));
         Rules { repairs: Some(repairs), rights, witness: None, hand: None, hostname: "mx.example.net".into() }
     }

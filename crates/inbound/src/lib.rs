@@ -31,6 +31,7 @@ mod loops;
 mod meters;
 mod network;
 mod office;
+mod privacy;
 mod service;
 mod settings;
 mod sign;
@@ -51,6 +52,7 @@ pub use network::{Network, NetworkError};
 pub(crate) use office::Office;
 pub use office::{Inbound, Parts};
 pub use policy::{account::Limits, rate::Rate, score::Thresholds};
+pub use privacy::{ClientIn, Privacy, REMOVED_FIELDS};
 pub use service::Service;
 pub use settings::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS, EXPIRE, FixUps, Recipients, Settings, SubmitSettings, Tls,

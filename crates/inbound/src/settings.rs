@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use smtp::server::{Service, TlsOffer};
 
-use crate::{GateSettings, Network, Verification};
+use crate::{GateSettings, Network, Privacy, Verification};
 
 /// Connections of all services together.
 pub const CONNECTIONS_MAX: usize = 20_000;
@@ -75,6 +75,8 @@ pub struct Settings {
     pub recipients: Recipients,
     /// Whether letters are repaired.
     pub fix_ups: FixUps,
+    /// What the world learns of our users' clients.
+    pub privacy: Privacy,
     /// How long an undelivered message is tried, counted from its acceptance.
     pub expire: Duration,
     /// Connections of one address: 421 4.7.0 past it. Exempt and trusted networks are not counted.
@@ -99,6 +101,7 @@ impl Settings {
             trusted_networks: Vec::new(),
             recipients: Recipients::Known,
             fix_ups,
+            privacy: Privacy::default(),
             expire: EXPIRE,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             gate: GateSettings::new(service),

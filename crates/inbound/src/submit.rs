@@ -40,6 +40,7 @@ impl Submit for Inbound {
         let treatment = Treatment {
             hostname: &office.submit.hostname,
             fix_ups: FixUps::On,
+            privacy: None,
             expire: office.submit.expire,
             screen: screen.as_ref(),
             signers: office.signers(),

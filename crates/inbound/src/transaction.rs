@@ -12,7 +12,7 @@ use mail::{Body, Envelope, MessageId, Origin, Reply, ReversePath, Timestamp};
 use spool::{CommitError, Committed, Draft, NewMessage, Spool, SpoolError};
 
 use crate::{
-    FixUps,
+    ClientIn, FixUps, Privacy,
     admission::rights::Rights,
     expand::Expansion,
     filters::Screen,
@@ -60,12 +60,22 @@ pub(crate) struct Treatment<'a> {
     pub(crate) hostname: &'a str,
     /// Whether letters are repaired.
     pub(crate) fix_ups: FixUps,
+    /// What the world learns of our users' clients; nothing for mail that has no client.
+    pub(crate) privacy: Option<&'a Privacy>,
     /// How long it is tried.
     pub(crate) expire: Duration,
     /// Who judges it before it is kept.
     pub(crate) screen: Option<&'a Screen>,
     /// Who has the keys to sign it; nobody for a stranger's.
     pub(crate) signers: Option<&'a Arc<dyn Signers>>,
+}
+
+impl Treatment<'_> {
+    /// Where the client of a message is named: nowhere, when it is one of our users' and they are not told of.
+    fn client_in(&self, origin: &Origin) -> ClientIn {
+        let hidden = self.privacy.filter(|_| origin.user.is_some());
+        hidden.map_or(ClientIn::Received, |privacy| privacy.client)
+    }
 }
 
 /// A message that is durable.
@@ -135,7 +145,9 @@ impl Transaction {
     /// Content is about to come.
     pub(crate) fn begin(&mut self, treatment: Treatment<'_>, id: MessageId, now: Timestamp) {
         let author = || self.reverse_path.mailbox().or(self.rights.as_ref().map(Rights::user)).cloned();
-        let repairs = (treatment.fix_ups == FixUps::On).then(|| Repairs { author: author(), id, now });
+        let removed = || treatment.privacy.map(|privacy| Arc::clone(&privacy.removed_fields));
+        let repairs =
+            (treatment.fix_ups == FixUps::On).then(|| Repairs { author: author(), id, now, removed: removed() });
         let witness = self.voucher.as_ref().map(|_| Box::new(Witness::new(now)));
         let hand = treatment.signers.map(|signers| Box::new(Hand::new(Arc::clone(signers), now)));
         let hostname = treatment.hostname.to_owned();
@@ -193,6 +205,7 @@ impl Transaction {
         };
         let received = received::field(&Reception {
             origin: &origin,
+            client: treatment.client_in(&origin),
             hostname: treatment.hostname,
             id,
             recipient: recipients.only(),

@@ -67,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) verify: Option<inbound::Verification>,
     /// Who judges it before it is kept, in order.
     pub(crate) filters: Vec<inbound::FilterSettings>,
+    /// What the world learns of our users' clients.
+    pub(crate) privacy: inbound::Privacy,
     /// Where mail goes, in order.
     pub(crate) routes: Vec<Route>,
     /// Retries and expiry.

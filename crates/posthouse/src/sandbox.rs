@@ -80,6 +80,7 @@ pub(crate) fn config() -> Config {
         gate: Gate::without_network(),
         verify: None,
         filters: Vec::new(),
+        privacy: inbound::Privacy::default(),
         routes: vec![Route { recipients: Vec::new(), senders: Vec::new(), users: Vec::new(), target: Target::Capture }],
         delivery: Delivery::default(),
         store_url: DEFAULT_STORE_URL.to_owned(),

@@ -1,6 +1,8 @@
 //! Repairs of a header section (RFC 6409 §8): what is missing is added, what must not be seen is removed, everything
 //! else stays octet for octet.
 
+use std::sync::Arc;
+
 use mail::{
     Mailbox, MessageId, Timestamp,
     header::{Ending, Field, Header},
@@ -21,15 +23,21 @@ pub(crate) struct Repairs {
     pub(crate) id: MessageId,
     /// For Date.
     pub(crate) now: Timestamp,
+    /// Fields that are nobody's business: taken out.
+    pub(crate) removed: Option<Arc<[String]>>,
+}
+
+impl Repairs {
+    fn removes(&self, field: &Field<'_>) -> bool {
+        let private = || self.removed.iter().flat_map(|names| names.iter()).any(|name| field.is(name));
+        REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || private()
+    }
 }
 
 /// The header section and body so far of a letter from one of our users, repaired. `gathered` begins with the section.
 pub(crate) fn repair(gathered: &[u8], header: &Header<'_>, repairs: &Repairs, hostname: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(gathered.len() + 256);
-    let removed = header
-        .fields
-        .iter()
-        .filter(|field| REMOVED_ON_SUBMISSION.iter().any(|name| field.is(name)) || forged::is_forged(field, hostname));
+    let removed = header.fields.iter().filter(|field| repairs.removes(field) || forged::is_forged(field, hostname));
     copy_without(gathered, header, removed, &mut out);
     if !out.is_empty() && !out.ends_with(b"\n") {
         // BDAT can end a message in the middle of a line.
@@ -105,9 +113,20 @@ mod tests {
             author: Some("me@example.net".parse().unwrap()),
             id: MessageId::from_bytes([0; 16]),
             now: Timestamp::from_secs(0),
+            removed: Some(crate::Privacy::default().removed_fields),
         };
         let repaired = repair(letter.as_bytes(), &Header::parse(letter.as_bytes(), 100), &repairs, "mx.example.net");
         assert_eq!(String::from_utf8(repaired).unwrap().replace("\r\n", "\n"), expect);
+    }
+
+    #[test]
+    fn where_a_user_is_is_taken_out() {
+        check_repair(
+            &format!(
+                "From: a@b\nX-Originating-IP: [192.0.2.9]\nUser-Agent: x\nx-client-ip:\n 192.0.2.9\n{DATE}{ID}\nX-Sender-IP: body\n"
+            ),
+            &format!("From: a@b\nUser-Agent: x\n{DATE}{ID}\nX-Sender-IP: body\n"),
+        );
     }
 
     #[test]

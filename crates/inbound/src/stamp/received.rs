@@ -9,11 +9,17 @@
 //! ```
 //!
 //! The name is what the client called itself, the address where it really came from. The protocol word is that of
-//! RFC 3848, the `tls` clause that of RFC 8314 §4.3. Authenticated users are not named: it is nobody's business.
+//! RFC 3848, the `tls` clause that of RFC 8314 §4.3. Authenticated users are not named: it is nobody's business. Nor is
+//! where they are, unless [`crate::Privacy`] says otherwise.
+//!
+//! Deviation: such a field has no `from` clause (RFC 5321 §4.4 has no field without one), as that of mail made here has
+//! none.
 
 use std::net::IpAddr;
 
 use mail::{Domain, Mailbox, MessageId, Origin, Protocol, Timestamp};
+
+use crate::ClientIn;
 
 /// Octets that a line should stay within (RFC 5322 §2.1.1).
 const LINE_WISH: usize = 78;
@@ -25,6 +31,8 @@ const HELO_SHOWN: usize = 64;
 pub(crate) struct Reception<'a> {
     /// Where it came from.
     pub(crate) origin: &'a Origin,
+    /// Where the client is named.
+    pub(crate) client: ClientIn,
     /// Our name.
     pub(crate) hostname: &'a str,
     /// The message's id.
@@ -39,7 +47,7 @@ pub(crate) struct Reception<'a> {
 /// The field with its last CRLF.
 pub(crate) fn field(reception: &Reception<'_>) -> Vec<u8> {
     let mut folded = Folded::new("Received:");
-    if let Some(peer) = reception.origin.peer {
+    if let Some(peer) = reception.origin.peer.filter(|_| reception.client == ClientIn::Received) {
         for word in from(reception.origin.helo.as_deref(), peer.ip()) {
             folded.word(&word);
         }
@@ -150,6 +158,7 @@ mod tests {
         let recipient: Option<Mailbox> = recipient.map(|recipient| recipient.parse().unwrap());
         let field = field(&Reception {
             origin,
+            client: ClientIn::Received,
             hostname: "mx.example.net",
             id: MessageId::from_bytes([0; 16]),
             recipient: recipient.as_ref(),
@@ -178,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_not_told_of() {
+        let tls = TlsSummary { version: "TLSv1.3".into(), cipher: "TLS_AES_128_GCM_SHA256".into() };
+        let field = field(&Reception {
+            origin: &origin("laptop.home.example", Protocol::Esmtp { tls: true, auth: true }, Some(tls)),
+            client: ClientIn::Nothing,
+            hostname: "mx.example.net",
+            id: MessageId::from_bytes([0; 16]),
+            recipient: None,
+            now: Timestamp::from_secs(1_795_508_169),
+        });
+        let expect = "Received: by mx.example.net (Posthouse) with ESMTPSA\n id msg_00000000000000000000000000000000 tls \
+                      TLS_AES_128_GCM_SHA256 (TLSv1.3);\n Tue, 24 Nov 2026 08:16:09 +0000\n";
+        assert_eq!(String::from_utf8(field).unwrap(), expect.replace('\n', "\r\n"));
+    }
+
+    #[test]
     fn mail_made_here_has_no_client() {
         check(
             &Origin::local(),
@@ -194,6 +219,7 @@ mod tests {
             let origin = origin(helo, Protocol::Smtp, None);
             let reception = Reception {
                 origin: &origin,
+                client: ClientIn::Received,
                 hostname: "mx.example.net",
                 id: MessageId::from_bytes([0; 16]),
                 recipient: None,

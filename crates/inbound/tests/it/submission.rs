@@ -53,6 +53,48 @@ S: closed"
     assert!(trace.contains(" with ESMTPA ") && trace.contains(" for <c@d.example>;"), "{trace}");
 }
 
+/// Where a user writes is in the queue and nowhere in the letter; an operator can have it otherwise.
+#[tokio::test]
+async fn a_letter_does_not_say_where_its_writer_is() {
+    const LETTER: &str = "C: MAIL FROM:<anna@ours.example>
+S: 250
+C: RCPT TO:<c@d.example>
+S: 250
+C: DATA
+S: 354
+C: From: anna@ours.example
+C: X-Originating-IP: [192.0.2.9]
+C: User-Agent: Mailer/1
+C:
+C: text
+C: .
+S: 250";
+    let world = World::new().await;
+    login(&world).await.run(LETTER).await;
+    let kept = world.only().await;
+    let trace = mail::header::Header::parse(kept.content.as_bytes(), 10).fields[0].unfolded();
+    assert!(trace.starts_with("by mx.ours.example (Posthouse) with ESMTPA id msg_"), "{trace}");
+    assert!(!kept.content.contains("127.0.0.1") && !kept.content.contains("X-Originating-IP"), "{}", kept.content);
+    assert!(kept.content.contains("User-Agent: Mailer/1"));
+    let accepted = mail::Event::decode(&world.spool.outbox(0, 10).await.unwrap()[0].event).unwrap();
+    let mail::EventKind::Accepted { envelope, .. } = accepted.kind else { panic!("it is the first event") };
+    let origin = envelope.origin;
+    assert!(origin.peer.is_some_and(|peer| peer.ip().is_loopback()), "its history knows");
+    assert_eq!(origin.helo.as_deref(), Some("client.example"));
+
+    let world = World::new().await;
+    let mut settings = world.submission();
+    settings.privacy.client = inbound::ClientIn::Received;
+    settings.privacy.removed_fields = ["User-Agent".to_owned()].into();
+    let mut client = world.client(settings).await;
+    let token = encode(format!("\0anna@ours.example\0{PASSWORD}").as_bytes());
+    client.run(&format!("C: AUTH PLAIN {token}\nS: 235")).await;
+    client.run(LETTER).await;
+    let content = world.only().await.content;
+    assert!(content.starts_with("Received: from client.example ([127.0.0.1])"), "{content}");
+    assert!(content.contains("X-Originating-IP") && !content.contains("User-Agent"), "{content}");
+}
+
 #[tokio::test]
 async fn the_missing_empty_line_is_added_and_bcc_removed() {
     let world = World::new().await;

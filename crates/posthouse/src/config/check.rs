@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use inbound::{ClientIn, Privacy};
 use net::{
     Clock,
     tls::{self, TlsError},
@@ -83,6 +84,7 @@ fn check(document: &DeTable<'_>, folder: &Path, complaints: &mut Vec<Complaint>)
         gate: gate::read(&tables, complaints),
         verify: verify::read(&tables, complaints),
         filters: filter::read(&tables, complaints),
+        privacy: read_privacy(&tables, complaints),
         routes: route::read(&tables, complaints),
         delivery: read_delivery(&tables, complaints),
         store_url: read_store(&tables, complaints),
@@ -290,6 +292,34 @@ fn read_limits<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> L
         banner: or_default!(reader.text(&keys::BANNER, deadline), defaults.banner),
         dot: or_default!(reader.text(&keys::DOT, deadline), defaults.dot),
         shutdown: or_default!(reader.text(&keys::SHUTDOWN, deadline), defaults.shutdown),
+    }
+}
+
+/// Fields without which a letter is none, or that are written here.
+const KEPT_FIELDS: [&str; 8] = ["From", "Sender", "To", "Cc", "Date", "Message-ID", "Subject", "Received"];
+
+fn read_privacy<'t>(tables: &Tables<'t>, complaints: &'t mut Vec<Complaint>) -> Privacy {
+    let defaults = Privacy::default();
+    let Some(mut reader) = tables.one(&keys::PRIVACY, complaints) else {
+        return defaults;
+    };
+    let field = |text: &str| {
+        // RFC 5322 §3.6.8: printable, without the colon.
+        let sound = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        match sound && !KEPT_FIELDS.iter().any(|kept| kept.eq_ignore_ascii_case(text)) {
+            true => Ok(text.to_owned()),
+            false => Err(format!("expected the name of a field that a letter can do without, found `{text}`")),
+        }
+    };
+    let client = reader.flag(&keys::HIDE_CLIENT).map(|placed| match placed.value {
+        true => ClientIn::Nothing,
+        false => ClientIn::Received,
+    });
+    let removed = reader.list(&keys::REMOVE_FIELDS, field);
+    Privacy {
+        client: client.unwrap_or(defaults.client),
+        removed_fields: removed
+            .map_or(defaults.removed_fields, |list| list.into_iter().map(|placed| placed.value).collect()),
     }
 }
 

@@ -234,6 +234,12 @@ keys! {
     /// Messages that the filter has at a time; more wait for their turn.
     FILTER_CONCURRENCY = "concurrency", "a number from 1 to 1000", "20", "20";
 
+    /// Whether Received leaves out the address of an authenticated user's client, and the name that it gave in EHLO. The
+    /// log and the queue have both.
+    HIDE_CLIENT = "hide_client", "true or false", "true", "true";
+    /// Fields that are taken out of letters that users submit: those that say where, or with what, they write.
+    REMOVE_FIELDS = "remove_fields", "names of header fields", "X-Originating-IP, X-Sender-IP, X-Client-IP, X-Forwarded-For", r#"["X-Originating-IP", "User-Agent", "X-Mailer"]"#;
+
     /// Which recipients the route is for: `*`, a domain, `*.domain` or an address.
     ROUTE_RECIPIENTS = "recipients", "patterns", "all", r#"["*"]"#;
     /// Which senders the route is for.
@@ -438,6 +444,14 @@ pub(crate) const FILTER: Section = Section {
     later: &[],
 };
 
+/// `[privacy]`.
+pub(crate) const PRIVACY: Section = Section {
+    heading: "[privacy]",
+    about: "What the world learns of how our users write. Mail of others is not touched.",
+    keys: &[&HIDE_CLIENT, &REMOVE_FIELDS],
+    later: &[],
+};
+
 /// `[[route]]`.
 pub(crate) const ROUTE: Section = Section {
     heading: "[[route]]",
@@ -480,7 +494,7 @@ pub(crate) const LOG: Section = Section {
 };
 
 /// Every table in the order of the manual.
-pub(crate) const SECTIONS: [&Section; 14] = [
+pub(crate) const SECTIONS: [&Section; 15] = [
     &TOP,
     &LISTENER,
     &TLS,
@@ -491,6 +505,7 @@ pub(crate) const SECTIONS: [&Section; 14] = [
     &VERIFY,
     &VERIFY_DOMAIN,
     &FILTER,
+    &PRIVACY,
     &ROUTE,
     &DELIVERY,
     &STORE,

@@ -49,6 +49,7 @@ pub(super) fn inbound(
     settings.trusted_networks = listener.trusted_networks.iter().filter_map(network).collect();
     settings.gate = gate(config, listener, settings.gate);
     settings.verification = config.verify.clone().filter(|_| listener.service == Service::Mx).map(Arc::new);
+    settings.privacy = config.privacy.clone();
     settings.expire = config.delivery.expire;
     settings.connections_per_address = saturating(config.limits.connections_per_address);
     if listener.plaintext_auth {
