@@ -154,8 +154,8 @@ fn kind(local: &str) -> Option<(Kind, &str)> {
 fn parts_of_one(rest: &str) -> Option<[&str; 3]> {
     let mut parts = rest.get(1..)?.splitn(3, '=');
     let parts = [parts.next()?, parts.next()?, parts.next()?];
-    let whole = parts.iter().all(|part| !part.is_empty()) && parts.iter().any(|part| part.starts_with(['=', '+', '-']));
-    whole.then_some(parts)
+    let [_, _, written] = parts;
+    (parts.iter().all(|part| !part.is_empty()) && written.starts_with(['=', '+', '-'])).then_some(parts)
 }
 
 fn zero(key: &hmac::Key, sender: &Mailbox, now: Timestamp) -> String {

@@ -48,9 +48,14 @@ fn the_second_hop_and_every_further_one() {
 
 #[test]
 fn odd_senders() {
-    for sender in
-        ["\"a b\"@far.example", "\"q\\\"x\"@far.example", "a=b=c@far.example", "srs0@far.example", "SRS1=x@far.example"]
-    {
+    for sender in [
+        "\"a b\"@far.example",
+        "\"q\\\"x\"@far.example",
+        "a=b=c@far.example",
+        "srs0@far.example",
+        "SRS1=x@far.example",
+        "SRS1=-x=other.example=bob@far.example",
+    ] {
         check_back(&rewritten(sender), sender);
     }
 }
