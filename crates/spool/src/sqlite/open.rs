@@ -98,21 +98,61 @@ fn check(path: &Path, connection: &Connection) -> Result<(), OpenError> {
 /// Sets the file aside, makes a new one, and takes over what can be read.
 fn begin_anew(options: &Options, shared: &Shared, path: &Path, why: &str) -> Result<Opened, SpoolError> {
     let aside = set_aside(path)?;
-    let failed = |error: OpenError| match error {
-        OpenError::Spool(error) => error,
-        OpenError::Damaged(why) => SpoolError::Io { what: format!("making the queue {}", path.display()), why },
-    };
+    let failed = |error: OpenError| not_made(path, error);
     let mut connection = connect(options, path).map_err(failed)?;
     schema::examine(&connection, path).map_err(failed)?;
-    let made = schema::create(&connection, options.node).and_then(|()| salvage::run(&aside, &mut connection));
-    let report = made.map_err(|error| failed(OpenError::from_sqlite(path, &error)))?;
-    set_files_aside(shared, &aside, &connection)?;
+    let name = aside.file_name().map(|name| name.to_string_lossy());
+    schema::create_to_fill(&connection, options.node, name.as_deref())
+        .map_err(|error| failed(OpenError::from_sqlite(path, &error)))?;
+    let report = take_over(shared, path, &aside, &mut connection).map_err(failed)?;
     shared.alert(format!(
         "{} could not be read ({why}); it was set aside as {} and a new queue was begun; {report}",
         path.display(),
         aside.display()
     ));
     load(options, shared, path, connection).map_err(failed)
+}
+
+/// What is wrong with a database of our own making is no reason to set that aside, too.
+fn not_made(path: &Path, error: OpenError) -> SpoolError {
+    match error {
+        OpenError::Spool(error) => error,
+        OpenError::Damaged(why) => SpoolError::Io { what: format!("making the queue {}", path.display()), why },
+    }
+}
+
+/// Fills an unfinished database, all or nothing: whatever breaks it off, the next start begins again.
+fn take_over(
+    shared: &Shared,
+    path: &Path,
+    aside: &Path,
+    connection: &mut Connection,
+) -> Result<salvage::Report, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    let transaction = connection.transaction().map_err(failed)?;
+    let report = salvage::run(aside, &transaction).map_err(failed)?;
+    set_files_aside(shared, aside, &transaction).map_err(OpenError::Spool)?;
+    transaction.execute("DELETE FROM meta WHERE key = ?1", [schema::UNFINISHED]).map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    Ok(report)
+}
+
+/// Goes on with taking over where a process was stopped at it, or had no room.
+fn finish(shared: &Shared, path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    let unfinished = schema::meta::<String>(connection, schema::UNFINISHED);
+    let Some(name) = unfinished.map_err(|error| OpenError::from_sqlite(path, &error))? else {
+        return Ok(());
+    };
+    let aside = path.with_file_name(name);
+    let report =
+        take_over(shared, path, &aside, connection).map_err(|error| OpenError::Spool(not_made(path, error)))?;
+    shared.alert(format!(
+        "{} could not be read and was set aside as {}; taking over what can be read of it was broken off, and is finished \
+         now; {report}",
+        path.display(),
+        aside.display()
+    ));
+    Ok(())
 }
 
 /// Moves content files that no row refers to any more beside the damaged database: they may be all that is left.
@@ -155,11 +195,12 @@ fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
 }
 
 /// Reads what a start needs, in one transaction that also voids old leases.
-fn load(options: &Options, shared: &Shared, path: &Path, connection: Connection) -> Result<Opened, OpenError> {
+fn load(options: &Options, shared: &Shared, path: &Path, mut connection: Connection) -> Result<Opened, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     if schema::examine(&connection, path)? == Found::Nothing {
         schema::create(&connection, options.node).map_err(failed)?;
     }
+    finish(shared, path, &mut connection)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     let (epoch, sequences, rows, wholes) = read(shared, &connection).map_err(failed)?;
     connection.execute_batch("COMMIT").map_err(failed)?;

@@ -153,16 +153,14 @@ impl fmt::Display for Report {
     }
 }
 
-/// Copies what can be read from the file and its log into an empty database of ours.
-pub(super) fn run(from: &Path, to: &mut Connection) -> rusqlite::Result<Report> {
+/// Copies what can be read from the file and its log into an empty database of ours, within a transaction of the caller.
+pub(super) fn run(from: &Path, to: &Connection) -> rusqlite::Result<Report> {
     let mut report = Report::default();
-    let transaction = to.transaction()?;
     match Pages::open(from) {
-        Ok(pages) => copy(&pages, &transaction, &mut report)?,
+        Ok(pages) => copy(&pages, to, &mut report)?,
         Err(error) => tracing::error!(file = %from.display(), %error, "the damaged queue cannot be read at all"),
     }
-    mend(&transaction, &mut report)?;
-    transaction.commit()?;
+    mend(to, &mut report)?;
     Ok(report)
 }
 
@@ -260,7 +258,9 @@ fn mend(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
          INSERT OR REPLACE INTO meta (key, value) VALUES ('low_water', 0);
          INSERT OR REPLACE INTO meta (key, value) SELECT 'message_reserved',
              max(coalesce((SELECT value FROM meta WHERE key = 'message_reserved'), 0),
-                 coalesce((SELECT max(seq) FROM message), 0), coalesce((SELECT max(seq) FROM delivery), 0)) + 1000001;
+                 coalesce((SELECT max(seq) FROM message), 0), coalesce((SELECT max(seq) FROM delivery), 0),
+                 coalesce((SELECT max(seq) FROM content), 0), coalesce((SELECT max(seq) FROM captured), 0),
+                 coalesce((SELECT max(seq) FROM set_aside), 0)) + 1000001;
          INSERT OR REPLACE INTO meta (key, value) SELECT 'outbox_reserved',
              max(coalesce((SELECT value FROM meta WHERE key = 'outbox_reserved'), 0),
                  coalesce((SELECT max(last) FROM outbox), 0)) + 1000001;",

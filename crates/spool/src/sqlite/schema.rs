@@ -21,6 +21,9 @@ const BUSY_TIMEOUT_MS: u32 = 10_000;
 /// Prepared statements kept per connection: more than there are.
 const STATEMENTS: usize = 128;
 
+/// Under this key `meta` names the damaged file beside it that a database is still to be filled from.
+pub(super) const UNFINISHED: &str = "unfinished";
+
 /// Every table and index of format 1.
 pub(super) const TABLES: &str = include_str!("schema.sql");
 
@@ -134,6 +137,11 @@ fn definitions(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 /// Makes the tables of an empty database, and names the node.
 pub(super) fn create(connection: &Connection, node: [u8; 16]) -> rusqlite::Result<()> {
+    create_to_fill(connection, node, None)
+}
+
+/// The same. The database says that it is unfinished until what can be read of the file called `from` is taken over.
+pub(super) fn create_to_fill(connection: &Connection, node: [u8; 16], from: Option<&str>) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          {TABLES}
@@ -141,6 +149,9 @@ pub(super) fn create(connection: &Connection, node: [u8; 16]) -> rusqlite::Resul
          PRAGMA user_version = {FORMAT};"
     ))?;
     set_meta(connection, "node", format!("{:032x}", u128::from_be_bytes(node)))?;
+    if let Some(from) = from {
+        set_meta(connection, UNFINISHED, from)?;
+    }
     connection.execute_batch("COMMIT")
 }
 

@@ -47,9 +47,9 @@ impl Sample {
         let path = self.path();
         fs::write(&path, file).unwrap();
         fs::write(path.with_file_name("damaged.db-wal"), log).unwrap();
-        let mut to = Connection::open_in_memory().unwrap();
+        let to = Connection::open_in_memory().unwrap();
         schema::create(&to, [8; 16]).unwrap();
-        run(&path, &mut to).unwrap();
+        run(&path, &to).unwrap();
         let mut found = BTreeMap::new();
         {
             let sql = "SELECT message.seq, content.data FROM message JOIN content ON content.seq = message.content
@@ -235,4 +235,22 @@ fn octets_of_any_kind_are_no_rows() {
         file.chunks_mut(PAGE).for_each(|page| page[0] = first);
         assert_eq!(sample.salvage(&file, &noise).1, BTreeMap::new());
     }
+}
+
+#[test]
+fn numbers_that_captured_mail_has_are_not_given_again() {
+    let sample = Sample::new(false);
+    let path = sample.directory.path().join("queue.db");
+    let connection = schema::connect(&path, None, Role::Writer).unwrap();
+    connection
+        .execute_batch(
+            "DELETE FROM meta; DELETE FROM message; DELETE FROM delivery; DELETE FROM content;
+             INSERT INTO content (seq, refs, data) VALUES (5000000, 1, x'61');
+             INSERT INTO captured (seq, id, at, reverse_path, recipients, size, content)
+                 VALUES (5000000, zeroblob(16), 1, '', x'80', 1, 5000000);",
+        )
+        .unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    let (to, _) = sample.salvage(&fs::read(&path).unwrap(), &[]);
+    assert!(schema::meta::<i64>(&to, "message_reserved").unwrap().unwrap() > 5_000_000);
 }
