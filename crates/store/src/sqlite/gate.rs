@@ -9,10 +9,13 @@ use super::Store;
 use crate::{AcquaintanceRow, DatabaseError, GreylistRow};
 
 impl Store {
-    /// The rows of the greylist that were used last, at most so many, the oldest first.
+    /// The rows of the greylist that were used last, the oldest first: at most so many that have passed, and as many that
+    /// were only tried, so that a flood of tries costs nobody its pass.
     pub async fn greylist(&self, most: u32) -> Result<Vec<GreylistRow>, DatabaseError> {
         let query = "SELECT key, first, latest, passes FROM \
-                     (SELECT * FROM greylist ORDER BY latest DESC LIMIT ?) ORDER BY latest";
+                     (SELECT * FROM greylist WHERE passes > 0 ORDER BY latest DESC LIMIT ?1) UNION ALL \
+                     SELECT key, first, latest, passes FROM \
+                     (SELECT * FROM greylist WHERE passes = 0 ORDER BY latest DESC LIMIT ?1) ORDER BY latest";
         let rows = sqlx::query(query).bind(most).fetch_all(&self.shared.readers).await;
         let rows = rows.and_then(|rows| rows.iter().map(greylist_row).collect());
         rows.map_err(|error| self.failed(&error))
