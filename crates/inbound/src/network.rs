@@ -6,6 +6,9 @@ use std::{
     str::FromStr,
 };
 
+/// Bits before an IPv4 address in an IPv6 coat: `::ffff:0:0/96` (RFC 4291 §2.5.5.2).
+const MAPPED_BITS: u8 = 96;
+
 /// A block of addresses, such as `192.0.2.0/24` or `2001:db8::/32`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
@@ -26,7 +29,13 @@ impl Network {
         if prefix > most {
             return Err(NetworkError);
         }
-        Ok(Self { address, prefix })
+        match address.to_canonical() {
+            // An IPv4 network in an IPv6 coat counts as what it is.
+            v4 @ IpAddr::V4(_) if address.is_ipv6() && prefix >= MAPPED_BITS => {
+                Ok(Self { address: v4, prefix: prefix - MAPPED_BITS })
+            }
+            _ => Ok(Self { address, prefix }),
+        }
     }
 
     /// Whether the address lies in the block. An IPv4 address that came in an IPv6 coat counts as what it is.
@@ -98,6 +107,9 @@ mod tests {
         check("2001:db8::/32", "2001:db9::1", false);
         check("::/0", "192.0.2.1", false);
         check("127.0.0.0/8", "::ffff:127.0.0.1", true);
+        check("::ffff:127.0.0.1", "127.0.0.1", true);
+        check("::ffff:192.0.2.0/120", "192.0.2.7", true);
+        check("::ffff:192.0.2.0/120", "192.0.3.7", false);
     }
 
     #[test]
