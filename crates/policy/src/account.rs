@@ -148,6 +148,12 @@ impl Account {
         Ok(())
     }
 
+    /// Whether errors, idle commands or commands are used up.
+    pub fn is_spent(&self, limits: &Limits, now: Instant) -> bool {
+        let meters = [(&self.errors, limits.errors), (&self.junk, limits.junk), (&self.commands, limits.commands)];
+        meters.into_iter().any(|(meter, rate)| meter.wait(rate, now).is_some())
+    }
+
     /// A message was accepted.
     pub fn accepted(&mut self, limits: &Limits, now: Instant) {
         self.errors.forgive(limits.errors, FORGIVEN_PER_MESSAGE, now);
@@ -217,7 +223,9 @@ mod tests {
         let (mut account, limits, now) = (Account::default(), limits(), start());
         account.enter(&limits, now).unwrap();
         assert_eq!(account.count(&limits, Tally { commands: 19, errors: 19, junk: 0 }, now), Ok(()));
+        assert!(!account.is_spent(&limits, now));
         assert_eq!(what(account.count(&limits, Tally { commands: 1, errors: 1, junk: 0 }, now)), Some(What::Errors));
+        assert!(account.is_spent(&limits, now) && !account.is_spent(&limits, now + HOUR));
         account.leave();
         assert_eq!(what(account.enter(&limits, now)), Some(What::Errors));
         assert_eq!(account.enter(&limits, now + HOUR), Ok(()));

@@ -149,15 +149,26 @@ impl Client {
         })
     }
 
-    /// Does the same with the client's account and with that of its network.
+    /// What a session counted. What comes from a client that has used up its own share is not put to its network, or
+    /// one of the neighbours could spend what all of them share.
+    fn count(&self, limits: &Limits, tally: Tally, now: Instant) -> Result<(), (Excess, Whose)> {
+        let (spent, own) = {
+            let account = &mut lock(&self.own).account;
+            (account.is_spent(limits, now), account.count(limits, tally, now))
+        };
+        let network = if spent { Ok(()) } else { lock(&self.network).count(&limits.times(NETWORK_FACTOR), tally, now) };
+        own.map_err(|excess| (excess, Whose::Client))?;
+        network.map_err(|excess| (excess, Whose::Network))
+    }
+
+    /// Takes something from the client's account and then from that of its network.
     fn both(
         &self,
         limits: &Limits,
         act: impl Fn(&mut Account, &Limits) -> Result<(), Excess>,
     ) -> Result<(), (Excess, Whose)> {
-        let own = act(&mut lock(&self.own).account, limits);
+        act(&mut lock(&self.own).account, limits).map_err(|excess| (excess, Whose::Client))?;
         let network = act(&mut lock(&self.network), &limits.times(NETWORK_FACTOR));
-        own.map_err(|excess| (excess, Whose::Client))?;
         network.map_err(|excess| (excess, Whose::Network))
     }
 }
@@ -184,9 +195,7 @@ impl Visit {
 
     /// What the session counted since the last time.
     pub(crate) fn count(&self, limits: &Limits, tally: Tally, now: Instant) -> Result<(), (Excess, Whose)> {
-        self.client
-            .as_ref()
-            .map_or(Ok(()), |client| client.both(limits, |account, limits| account.count(limits, tally, now)))
+        self.client.as_ref().map_or(Ok(()), |client| client.count(limits, tally, now))
     }
 
     /// A message was accepted.
@@ -319,5 +328,19 @@ mod tests {
         let neighbour = ledger.enter("mx", "192.0.2.5".parse().unwrap(), Some(&limits), now);
         assert!(matches!(neighbour, Err(Refusal::Excess(_, Whose::Network))));
         assert!(ledger.enter("mx", "192.0.3.5".parse().unwrap(), Some(&limits), now).is_ok());
+    }
+
+    #[test]
+    fn one_client_does_not_use_up_what_its_neighbours_share() {
+        let (ledger, now) = (Arc::new(Ledger::default()), net::Clock::system().instant());
+        let few = Limits { errors: Rate::per_hour(10), messages: Rate::per_minute(3), ..limits(100) };
+        let enter = |address: &str| ledger.enter("mx", address.parse().unwrap(), Some(&few), now);
+        let visits: Vec<_> = (0..20).map(|_| enter("192.0.2.1").unwrap()).collect();
+        for visit in &visits {
+            let _refused = visit.message(&few, now).is_err();
+            visit.count(&few, Tally { commands: 10, errors: 10, junk: 0 }, now).unwrap_err();
+        }
+        let neighbour = enter("192.0.2.2").unwrap();
+        assert_eq!(neighbour.message(&few, now), Ok(()));
     }
 }
