@@ -211,12 +211,12 @@ impl Transaction {
             recipient: recipients.only(),
             now,
         });
-        // RFC 7208 §9.1, RFC 8601 §5: above our own Received.
+        // RFC 7208 §9.1, RFC 8601 §5: above our own Received. A quarantine comes first, where delivery looks.
         let suspicion = suspicion.map(|why| format!("{}: {why}\r\n", mail::header::SUSPECT)).unwrap_or_default();
         let prefix = if verified.is_empty() && suspicion.is_empty() {
             received
         } else {
-            [suspicion.into_bytes(), verified, received].concat()
+            [verified, suspicion.into_bytes(), received].concat()
         };
         let deliveries = recipients.into_deliveries(chance, now);
         let count = deliveries.len();

@@ -1,6 +1,6 @@
 //! What is done about what was found out.
 
-use inbound::{Action, DomainPattern, Exception};
+use inbound::{Action, DomainPattern, Exception, List, Thresholds};
 
 use super::*;
 
@@ -36,6 +36,22 @@ async fn what_the_author_asks_for_is_done() {
     scene.zone().remove("_dmarc.good.example");
     let content = scene.deliver(FORGER, "x@elsewhere.example", LETTER.as_bytes()).await;
     assert!(results(&content).ends_with("; dmarc=none header.from=good.example"), "{content}");
+}
+
+/// Delivery looks for the quarantine at the beginning; a mark of the gate does not hide it there.
+#[tokio::test]
+async fn a_marked_message_is_quarantined_all_the_same() {
+    let scene = Scene::with(|settings| {
+        settings.gate.examination.lists = vec![List { zone: "bl.example".into(), weight: 5, answers: Vec::new() }];
+        settings.gate.examination.thresholds = Thresholds { tag: Some(5), defer: None, refuse: None };
+    })
+    .await;
+    let listed = policy::dnsbl::question(FORGER.parse().unwrap(), "bl.example");
+    scene.zone().add_addresses(&listed, &["127.0.0.2".parse().unwrap()]);
+    publish(&scene, "v=DMARC1; p=quarantine");
+    let content = scene.deliver(FORGER, "x@elsewhere.example", LETTER.as_bytes()).await;
+    assert!(content.starts_with("X-Posthouse-Quarantine: dmarc=fail"), "{content}");
+    assert!(content.contains("\r\nX-Posthouse-Suspect: gate score 5 "), "{content}");
 }
 
 /// RFC 7372.
