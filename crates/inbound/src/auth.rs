@@ -211,7 +211,7 @@ impl Authenticator {
     }
 
     fn invent(&self, name: &str) -> scram::Verifier {
-        let name = name.to_ascii_lowercase();
+        let name = canonical(name);
         let part = |what: &str| scram::hmac(&self.invention_key, format!("{what}\0{name}").as_bytes());
         scram::Verifier {
             salt: part("salt").into_iter().take(INVENTED_SALT).collect(),
@@ -245,8 +245,14 @@ impl Authenticator {
     }
 }
 
+/// The one spelling of a name that may be written in several: in capitals, in quotes, with backslashes. Whether there is
+/// such a user makes no difference.
+fn canonical(name: &str) -> String {
+    name.parse::<Mailbox>().map_or_else(|_| name.to_ascii_lowercase(), |mailbox| mailbox.folded())
+}
+
 /// A client and the name it typed, of which a digest is kept, so that its length is bounded.
 fn pair(client: IpAddr, name: &str) -> Pair {
-    let digest = scram::hash(name.to_ascii_lowercase().as_bytes());
+    let digest = scram::hash(canonical(name).as_bytes());
     Pair { client: client::client(client), account: digest.first_chunk().copied().unwrap_or_default() }
 }

@@ -127,6 +127,33 @@ async fn c7_waits_do_not_tell_who_exists() {
     assert_eq!(seen[0], seen[1]);
 }
 
+/// C6, C7: an account is one, however its name is spelt.
+#[tokio::test]
+async fn c6_another_spelling_is_no_other_account() {
+    let scene = scene().await;
+    let spelt = |escapes: u8| {
+        let spell = |(at, letter)| if escapes >> at & 1 == 1 { format!("\\{letter}") } else { String::from(letter) };
+        format!("\"{}\"@ours.example", "anna".chars().enumerate().map(spell).collect::<String>())
+    };
+    for host in 0..60 {
+        scene.sign_in(&format!("203.0.{host}.1"), &spelt(host % 16), "guess").await;
+    }
+    assert!(scene.world.inbound.password_hashes() <= 23, "{}", scene.world.inbound.password_hashes());
+    // Nor does another salt for another spelling show who does not exist.
+    let mut client = scene.connect("198.51.100.77").await;
+    client.run("S: 220\nC: EHLO client.example\nS: 250").await;
+    let mut salts = Vec::new();
+    for name in ["nobody@ours.example", "\"nobody\"@ours.example"] {
+        client.say(format!("AUTH SCRAM-SHA-256 {}\r\n", encode(format!("n,,n={name},r=abc").as_bytes()))).await;
+        let reply = client.reply().await;
+        let challenge = smtp::sasl::decode(reply.strip_prefix("334 ").unwrap().as_bytes()).unwrap();
+        let challenge = String::from_utf8(challenge.to_vec()).unwrap();
+        salts.push(challenge.split(',').nth(1).unwrap().to_owned());
+        client.run("C: *\nS: 501").await;
+    }
+    assert_eq!(salts[0], salts[1]);
+}
+
 /// A hundred right passwords at once are no attack.
 #[tokio::test]
 async fn many_sign_ins_at_once_are_no_guesses() {
