@@ -381,7 +381,7 @@ impl Desk {
         let wait = self.office.clock.instant().saturating_duration_since(began);
         self.service.meters.accepted(accepted.deliveries, accepted.size, wait);
         if self.is_watched() {
-            self.guest.accepted(&self.service, self.office.clock.instant());
+            self.guest.redeem(&self.service, self.office.clock.instant());
         }
         self.log();
         let id = accepted.id.to_string();
@@ -412,6 +412,8 @@ impl Desk {
             Ok(user) => {
                 self.service.meters.authenticated("ok");
                 self.opinion = None;
+                // A session of a user costs a greeting or two; many of them a day are no idling.
+                self.guest.redeem(&self.service, self.office.clock.instant());
                 let answer = Answer::Authenticated(user.to_string());
                 self.user = Some(user);
                 answer

@@ -51,7 +51,7 @@ pub(crate) const GLANCE: Duration = Duration::from_secs(30);
 const CONNECTIONS_SHARE_MIN: u32 = 10;
 /// The longest that one reply to an error waits.
 const TARPIT_MAX: Duration = Duration::from_secs(20);
-/// Errors of a session that are answered at once.
+/// Errors of a session, or since its latest message, that are answered at once.
 const ERRORS_FREE: u32 = 3;
 
 /// What a service asks of its clients before it listens to them.

@@ -24,6 +24,8 @@ pub(crate) struct Guest {
     visit: Visit,
     /// What was put to the client's account.
     seen: Tally,
+    /// Errors of the session before its latest message.
+    forgiven: u32,
 }
 
 /// Why a guest may not go on, for the client and for the log.
@@ -38,7 +40,7 @@ pub(crate) struct TooMuch {
 impl Guest {
     /// The guest at the other end of a connection that came from `peer`.
     pub(crate) fn new(client: Client, peer: SocketAddr, visit: Visit) -> Self {
-        Self { client, peer: client.address_or(peer), visit, seen: Tally::default() }
+        Self { client, peer: client.address_or(peer), visit, seen: Tally::default(), forgiven: 0 }
     }
 
     /// Its address; the proxy's when nobody knows better.
@@ -78,13 +80,14 @@ impl Guest {
         self.visit.recipient(service.limits(), now).map_err(slow_down)
     }
 
-    /// A message of it was accepted.
-    pub(crate) fn accepted(&self, service: &Current, now: Instant) {
+    /// A message of it was accepted, or it has shown whose it is: that makes up for some errors.
+    pub(crate) fn redeem(&mut self, service: &Current, now: Instant) {
+        self.forgiven = self.seen.errors;
         self.visit.accepted(service.limits(), now);
     }
 
-    /// Puts to its account what the session has counted. Says how many errors of the session have just grown to how
-    /// many, or that it was the drop too much.
+    /// Puts to its account what the session has counted. When there were errors, says how many have come since
+    /// the latest message. An error when it was the drop too much.
     pub(crate) fn count(&mut self, tally: Tally, service: &Current, now: Instant) -> Result<Option<u32>, TooMuch> {
         if !self.is_stranger() || tally == self.seen {
             return Ok(None);
@@ -100,7 +103,7 @@ impl Guest {
             let reply = words::farewell(&service.settings.session.hostname, refusal);
             TooMuch { reply, reason: words::reason(refusal) }
         })?;
-        Ok((fresh.errors > 0).then_some(tally.errors))
+        Ok((fresh.errors > 0).then(|| tally.errors.saturating_sub(self.forgiven)))
     }
 }
 

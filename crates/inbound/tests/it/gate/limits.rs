@@ -166,6 +166,19 @@ async fn errors_take_longer_and_longer() {
     assert!((scene.world.clock.instant() - began) < Duration::from_secs(1));
 }
 
+/// One dead address in so many does not slow down who brings mail.
+#[tokio::test]
+async fn mail_makes_up_for_errors() {
+    let scene = Scene::new(|_, settings| settings.gate.tarpit = Duration::from_secs(1)).await;
+    let mut client = scene.connect(STRANGER).await;
+    client.run(GREETED).await;
+    client.run("C: WHAT\nS: 500\n".repeat(6).trim_end()).await;
+    send(&mut client).await;
+    let began = scene.world.clock.instant();
+    client.run("C: WHAT\nS: 500\n".repeat(3).trim_end()).await;
+    assert!(scene.world.clock.instant() - began < Duration::from_secs(1));
+}
+
 #[tokio::test]
 async fn overload_tightens_what_strangers_may_do() {
     let scene = Scene::new(|_, settings| settings.connections_per_address = 20).await;

@@ -170,6 +170,23 @@ async fn many_sign_ins_at_once_are_no_guesses() {
     }
 }
 
+/// Whoever signs in for each message, through STARTTLS even, is no idler.
+#[tokio::test]
+async fn signing_in_makes_up_for_the_greetings_before_it() {
+    let scene = Scene::new(|world, settings| {
+        *settings = world.submission();
+        settings.gate.limits.junk = policy::rate::Rate::per_hour(10);
+    })
+    .await;
+    resume();
+    for _ in 0..30 {
+        let mut client = scene.connect("203.0.113.5").await;
+        client.run("S: 220\nC: EHLO client.example\nS: 250\nC: EHLO client.example\nS: 250").await;
+        let reply = sign_in(&mut client, "anna@ours.example", PASSWORD).await;
+        assert!(reply.starts_with("235 "), "{reply}");
+    }
+}
+
 /// C5: what was said once proves nothing in another exchange, and channel binding is not pretended.
 #[tokio::test]
 async fn c5_a_scram_exchange_cannot_be_replayed() {
