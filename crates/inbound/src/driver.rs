@@ -116,7 +116,7 @@ impl Connection<'_> {
                 Output::Write => {
                     let pause = self.desk.watch(session);
                     if !pause.is_zero() {
-                        Box::pin(self.office.clock.sleep(pause)).await;
+                        Box::pin(slow_down(self.office, pause)).await;
                     }
                     let replies = session.take_write();
                     let wait = self.service.settings.session.deadlines.write;
@@ -161,7 +161,8 @@ impl Connection<'_> {
         ControlFlow::Continue(stream)
     }
 
-    /// Listens whether the client speaks before it is greeted; what it says then is not kept.
+    /// Listens whether the client speaks before it is greeted; what it says then is not kept. When the server stops it
+    /// listens no longer.
     async fn listen_first(&mut self, session: &mut Session, stream: &mut Stream, wait: Duration) {
         let clock = &self.office.clock;
         let mut heard = [0; EARLY_BUFFER];
@@ -174,7 +175,12 @@ impl Connection<'_> {
                 }
             }
         });
-        match spoke.await {
+        let spoke = tokio::select! {
+            biased;
+            () = self.office.tasks.cancelled() => return session.handle_shutdown(clock.instant()),
+            spoke = spoke => spoke,
+        };
+        match spoke {
             Err(_) => self.desk.remember_manners(),
             Ok(Ok(0) | Err(_)) => session.handle_eof(clock.instant()),
             Ok(Ok(count)) => {
@@ -223,6 +229,15 @@ impl Connection<'_> {
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+}
+
+/// Lets a client wait for a reply, unless the server stops.
+async fn slow_down(office: &Office, pause: Duration) {
+    tokio::select! {
+        biased;
+        () = office.tasks.cancelled() => {}
+        () = office.clock.sleep(pause) => {}
     }
 }
 

@@ -53,6 +53,27 @@ async fn a_client_that_leaves_is_let_go() {
     assert_eq!(scene.world.sessions(), 0);
 }
 
+/// Neither the wait for the banner nor that for a reply to an error holds the server up when it stops.
+#[tokio::test]
+async fn a_stop_does_not_wait_for_strangers() {
+    let scene = Scene::new(|_, settings| {
+        settings.gate.pregreet_wait = WAIT * 4;
+        settings.gate.tarpit = WAIT * 4;
+    })
+    .await;
+    let mut slowed = scene.connect(STRANGER).await;
+    slowed.run(GREETED).await;
+    slowed.run("C: WHAT\nS: 500\n".repeat(3).trim_end()).await;
+    slowed.say("WHAT\r\n").await;
+    let mut fresh = scene.connect(super::FAR).await;
+    sleep(WAIT).await;
+    let began = scene.world.clock.instant();
+    scene.world.tasks.shutdown();
+    slowed.run("S: 500\nS: 421 4.3.2\nS: closed").await;
+    fresh.run("S: 421 4.3.2\nS: closed").await;
+    assert!(scene.world.clock.instant() - began < WAIT);
+}
+
 #[tokio::test]
 async fn a8_unauthorised_pipelining_of_strangers_is_refused() {
     let scene = Scene::new(|_, _| ()).await;
