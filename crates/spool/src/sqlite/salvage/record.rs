@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 
 use super::pages::{PAGE, Pages, u32_at};
 
-/// Octets of a row: more than any of ours has.
+/// Octets of a row: more than any of ours has. No row is longer than the file either.
 const ROW_MAX: usize = 256 * 1024 * 1024;
 /// Columns of a row: more than any of our tables has.
 const COLUMNS_MAX: usize = 64;
@@ -51,19 +51,26 @@ impl Layout {
     }
 }
 
-/// Every row on the page that can be read.
-pub(super) fn rows(page: &[u8; PAGE], pages: &Pages) -> Vec<Row> {
-    let Some(layout) = Layout::of(page, pages.last()) else {
-        return Vec::new();
-    };
+/// Every row on the page that can be read, one at a time: each may be large, and a damaged page may name one often.
+pub(super) fn rows<'p>(page: &'p [u8; PAGE], pages: &'p Pages) -> impl Iterator<Item = Row> + 'p {
+    let layout = Layout::of(page, pages.last());
+    let places = layout.map(|layout| places(page, layout).into_iter().map(move |place| (place, layout)));
+    places.into_iter().flatten().filter_map(|(place, layout)| row(page, place, layout, pages))
+}
+
+/// Where the page says that rows stand, each once.
+fn places(page: &[u8; PAGE], layout: Layout) -> Vec<usize> {
     let count = usize::from(u16_at(page, 3)).min((PAGE - layout.list) / 2);
-    let places = (0..count).map(|n| usize::from(u16_at(page, layout.list + 2 * n)));
-    places.filter_map(|place| row(page, place, layout, pages)).collect()
+    let mut places: Vec<usize> = (0..count).map(|n| usize::from(u16_at(page, layout.list + 2 * n))).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
 }
 
 fn row(page: &[u8; PAGE], place: usize, layout: Layout, pages: &Pages) -> Option<Row> {
     let mut reader = Reader(page.get(place + layout.below..)?);
-    let length = usize::try_from(reader.varint()?).ok().filter(|length| *length <= ROW_MAX)?;
+    let most = (pages.last() as usize).saturating_mul(PAGE).min(ROW_MAX);
+    let length = usize::try_from(reader.varint()?).ok().filter(|length| *length <= most)?;
     let number = if layout.numbered { Some(reader.varint()?.cast_signed()) } else { None };
     let payload = payload(reader, length, layout.whole, pages)?;
     Some(Row { number, values: values(&payload)? })

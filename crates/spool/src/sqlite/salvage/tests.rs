@@ -237,6 +237,26 @@ fn octets_of_any_kind_are_no_rows() {
     }
 }
 
+/// A long row that a damaged page names a thousand times is one row.
+#[test]
+fn a_row_that_is_named_often_is_read_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("damaged.db");
+    let mut leaf = [0; PAGE];
+    leaf[..8].copy_from_slice(&[13, 0, 0, 0x03, 0xe8, 0, 0, 0]);
+    leaf[8..2008].copy_from_slice(&[0x10, 0x00].repeat(1000));
+    // Of 9000 octets, number 1, a header of two octets, an empty blob; it goes on on page 3, and that on itself.
+    leaf[4096..4101].copy_from_slice(&[0x80 | 70, 40, 1, 2, 12]);
+    let here = (PAGE - 12) * 32 / 255 - 23;
+    leaf[4099 + here..4103 + here].copy_from_slice(&3_u32.to_be_bytes());
+    let mut onwards = [0; PAGE];
+    onwards[3] = 3;
+    fs::write(&path, [[0; PAGE], leaf, onwards].concat()).unwrap();
+    let pages = Pages::open(&path).unwrap();
+    let rows: Vec<Row> = record::rows(&leaf, &pages).collect();
+    assert_eq!(rows, [Row { number: Some(1), values: vec![Value::Blob(Vec::new())] }]);
+}
+
 #[test]
 fn numbers_that_captured_mail_has_are_not_given_again() {
     let sample = Sample::new(false);
