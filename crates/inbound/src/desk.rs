@@ -96,13 +96,13 @@ impl Desk {
                 };
                 self.authenticated(&authcid, verified)
             }
-            Ask::Introduce { client } => self.introduce(client),
+            Ask::Introduce { client } => self.introduce(client, session),
             Ask::Verify { .. } => Answer::Reply(vrfy_unsure()),
         }
     }
 
     /// The client, which may, says for whom it speaks: as if that one had connected.
-    fn introduce(&mut self, client: Option<SocketAddr>) -> Answer {
+    fn introduce(&mut self, client: Option<SocketAddr>, session: &Session) -> Answer {
         let (office, service) = (&self.office, &self.service);
         let visit = match client {
             Some(peer) => office.gate.enter(service, peer.ip(), office.clock.instant()),
@@ -111,7 +111,7 @@ impl Desk {
         match visit {
             Ok(visit) => {
                 let client = client.map_or(proxy::Client::Unnamed, proxy::Client::At);
-                self.guest = Guest::new(client, self.peer, visit);
+                self.guest = Guest::new(client, self.peer, visit).after(session.tally());
                 self.peer = self.guest.peer();
                 self.forget();
                 let named = self.guest.is_named();

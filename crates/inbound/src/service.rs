@@ -89,9 +89,12 @@ impl Current {
         Arc::clone(&self.session)
     }
 
-    /// Whether a client at this address is examined.
+    /// Whether a client at this address is examined, and counted. Who may speak for others is not: it stands for as many
+    /// as it serves, and the one that it names is examined in its place.
     pub(crate) fn is_stranger(&self, peer: IpAddr) -> bool {
-        !any_contains(&self.settings.gate.exempt_networks, peer) && !any_contains(&self.settings.trusted_networks, peer)
+        let gate = &self.settings.gate;
+        let known = [&gate.exempt_networks, &gate.xclient_networks, &self.settings.trusted_networks];
+        !known.into_iter().any(|networks| any_contains(networks, peer))
     }
 
     /// Whether who connects from here speaks for others.

@@ -43,6 +43,11 @@ impl Guest {
         Self { client, peer: client.address_or(peer), visit, seen: Tally::default(), forgiven: 0 }
     }
 
+    /// The same one, who does not answer for what the session has counted so far: that was somebody else.
+    pub(crate) fn after(self, seen: Tally) -> Self {
+        Self { seen, forgiven: seen.errors, ..self }
+    }
+
     /// Its address; the proxy's when nobody knows better.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.peer

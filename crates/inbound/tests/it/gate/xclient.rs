@@ -43,3 +43,26 @@ async fn who_names_nobody_may_send_nothing_and_a_stranger_names_nobody() {
     stranger.run(GREETED).await;
     stranger.run("C: XCLIENT ADDR=198.51.100.1\nS: 500").await;
 }
+
+/// A front that serves the world has more connections and greetings than one client may.
+#[tokio::test]
+async fn who_names_its_clients_is_not_counted_for_them() {
+    let scene = Scene::new(|_, settings| {
+        settings.gate.xclient_networks = vec!["10.0.0.1".parse().unwrap()];
+        settings.gate.limits.connections = policy::rate::Rate::per_minute(3);
+        settings.gate.limits.junk = policy::rate::Rate::per_hour(5);
+    })
+    .await;
+    for host in 1..20 {
+        let mut client = scene.connect(PROXY).await;
+        client.run(GREETED).await;
+        client.run(&format!("C: XCLIENT ADDR=203.{host}.113.7\n{GREETED}\nC: QUIT\nS: 221\nS: closed")).await;
+    }
+    // The named are.
+    for _ in 0..3 {
+        let mut client = scene.connect(PROXY).await;
+        client.run(&format!("{GREETED}\nC: XCLIENT ADDR=203.0.113.7\n{GREETED}")).await;
+    }
+    let mut client = scene.connect(PROXY).await;
+    client.run(&format!("{GREETED}\nC: XCLIENT ADDR=203.0.113.7\nS: 421 4.7.0")).await;
+}
