@@ -46,6 +46,15 @@ const NONCE: usize = 18;
 /// Octets of an invented salt: as many as a real one has.
 const INVENTED_SALT: usize = 16;
 
+/// For how many people a client signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StandsFor {
+    /// For itself, as far as we know.
+    One,
+    /// For everybody who uses it: a webmail on this host.
+    Many,
+}
+
 /// Why a client is not who it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -138,8 +147,12 @@ impl Authenticator {
     }
 
     /// Whether a client may try a password of that name now.
-    pub(crate) fn may_try(&self, client: IpAddr, name: &str) -> Result<(), Denied> {
-        let wait = self.tries().wait(pair(client, name), self.clock.now(), self.clock.instant());
+    pub(crate) fn may_try(&self, client: IpAddr, stands_for: StandsFor, name: &str) -> Result<(), Denied> {
+        let (pair, today, now) = (pair(client, name), self.clock.now(), self.clock.instant());
+        let wait = match stands_for {
+            StandsFor::One => self.tries().wait(pair, today, now),
+            StandsFor::Many => self.tries().wait_among_many(pair, today, now),
+        };
         wait.map_or(Ok(()), |wait| Err(Denied::TooSoon(wait)))
     }
 

@@ -104,6 +104,15 @@ impl SignIn {
         }
     }
 
+    /// The same at a client that stands for many people, as a webmail does: one who guesses there does not keep the others
+    /// out. The account's back-off holds there, too.
+    pub fn wait_among_many(&self, pair: Pair, today: Timestamp, now: Instant) -> Option<Duration> {
+        match self.known.get(&pair).filter(|acquaintance| acquaintance.is_fresh(today)) {
+            Some(acquaintance) => acquaintance.backoff.wait(now),
+            None => self.accounts.get(&pair.account).and_then(|backoff| backoff.wait(now)),
+        }
+    }
+
     /// It was the wrong password.
     pub fn failed(&mut self, pair: Pair, today: Timestamp, now: Instant) {
         if self.known.get(&pair).is_some_and(|acquaintance| acquaintance.is_fresh(today)) {
@@ -219,6 +228,15 @@ mod tests {
         assert_eq!(table.wait(pair(7, 2), today(), later), None);
         assert!(table.wait(pair(7, 1), today(), later).is_none_or(|wait| wait <= Duration::from_secs(30)));
         assert!(table.wait(pair(7, 4), today(), later).is_some());
+    }
+
+    #[test]
+    fn a_guesser_among_many_keeps_out_nobody_else() {
+        let (mut table, now) = (SignIn::default(), start());
+        (0..30).for_each(|_| table.failed(pair(7, 1), today(), now));
+        assert!(table.wait(pair(7, 2), today(), now).is_some());
+        assert_eq!(table.wait_among_many(pair(7, 2), today(), now), None);
+        assert!(table.wait_among_many(pair(7, 1), today(), now).is_some());
     }
 
     #[test]

@@ -127,6 +127,18 @@ async fn c7_waits_do_not_tell_who_exists() {
     assert_eq!(seen[0], seen[1]);
 }
 
+/// A webmail on this host signs everybody in from one address.
+#[tokio::test]
+async fn one_who_guesses_through_a_webmail_keeps_nobody_else_out() {
+    let scene = scene().await;
+    for _ in 0..40 {
+        scene.sign_in("127.0.0.1", "bob@ours.example", "guess").await;
+    }
+    assert!(scene.sign_in("127.0.0.1", "anna@ours.example", PASSWORD).await.starts_with("235 "));
+    let guesses = scene.world.inbound.password_hashes();
+    assert!(guesses <= 24, "{guesses}");
+}
+
 /// C6, C7: an account is one, however its name is spelt.
 #[tokio::test]
 async fn c6_another_spelling_is_no_other_account() {
