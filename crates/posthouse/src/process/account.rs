@@ -54,12 +54,14 @@ impl Standing {
         choose(me, user, group, &files)
     }
 
-    /// That of a command on the files of a server: whose data_dir is, he is.
+    /// That of a command on the files of a server: whose data_dir is, he is. An empty one is the server's already, for the
+    /// first start gives it to its account.
     pub(crate) fn of_command(config: &Config) -> anyhow::Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
         }
-        match owner(&config.data_dir) {
+        let begun = |path: &Path| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        match owner(&config.data_dir).filter(|_| begun(&config.data_dir)) {
             Some(owner) if !owner.uid.is_root() => Ok(Self::Become(owner)),
             Some(_) => Ok(Self::RootAsked),
             None => Self::of(config.user.as_deref(), config.group.as_deref()),

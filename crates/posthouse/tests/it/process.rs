@@ -99,10 +99,17 @@ fn a_command_before_the_first_start_leaves_the_directory_to_the_account() {
     if !are_we_root() {
         return;
     }
-    let node = nobodys("");
-    node.ok(&["domain", "add", "one.example"]);
-    assert_eq!(fs::metadata(node.data()).expect("a folder").uid(), NOBODY);
-    assert!(node.serve().stop());
+    for made_by_root in [false, true] {
+        let node = nobodys("");
+        if made_by_root {
+            fs::create_dir(node.data()).expect("a folder");
+        }
+        node.ok(&["domain", "add", "one.example"]);
+        for entry in ["", "secret.key", "posthouse.db"] {
+            assert_eq!(fs::metadata(node.data().join(entry)).expect(entry).uid(), NOBODY, "{entry}");
+        }
+        assert!(node.serve().stop());
+    }
 }
 
 #[test]
