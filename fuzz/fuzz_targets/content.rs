@@ -79,8 +79,10 @@ fn model(bytes: &[u8], framing: Framing, policy: BareNewline) -> Read {
                 other => read.content.push(*other),
             }
         }
-        // A bare LF ends no line, so what a chunk leaves open behind one is closed all the same.
-        read.content.extend(b"\r\n");
+        // What a chunk leaves open is closed; behind a bare LF, which has become a line end, nothing is open.
+        if rest.len() > used || rest.ends_with(b"\r\n") || !line.ends_with(b"\n") {
+            read.content.extend(b"\r\n");
+        }
     }
     read
 }
