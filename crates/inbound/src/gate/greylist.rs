@@ -30,7 +30,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const BATCH: usize = 5000;
 /// Old rows are forgotten once in so many intervals: an hour.
 const FORGET_EVERY: u32 = 360;
-/// Rows read at the start: as many as the tables hold.
+/// Rows of a kind that are read at the start, and tries that are kept on disk: as many as the tables hold.
 const ROWS_MAX: u32 = 300_000;
 
 /// The greylist in memory.
@@ -52,7 +52,10 @@ impl Grey {
         recipient: &Mailbox,
         now: Timestamp,
     ) -> Result<(), Reply> {
-        match self.lock().ask(triplet(peer, sender, recipient), now) {
+        // Digested before the lock is taken, which all connections share.
+        let triplet = triplet(peer, sender, recipient);
+        let verdict = self.lock().ask(triplet, now);
+        match verdict {
             Verdict::Pass => Ok(()),
             Verdict::Wait(wait) => {
                 Err(Reply::with(450, (4, 7, 1), format!("Greylisted: you are new here; try again in {}", spell(wait))))
@@ -165,7 +168,7 @@ async fn write(office: &Office) -> Result<(), DatabaseError> {
 
 async fn forget(office: &Office) -> Result<(), DatabaseError> {
     let (now, settings) = (office.clock.now(), Settings::default());
-    office.store.greylist_forget(now - settings.window, now - settings.keep).await?;
+    office.store.greylist_forget(now - settings.window, now - settings.keep, ROWS_MAX).await?;
     office.store.acquaintances_forget(now - sign_in::KNOWN).await?;
     Ok(())
 }

@@ -38,10 +38,17 @@ impl Store {
         transaction.commit().await.map_err(failed)
     }
 
-    /// Forgets tries and passes that were last used before these times. Returns how many.
-    pub async fn greylist_forget(&self, tries: Timestamp, passes: Timestamp) -> Result<u64, DatabaseError> {
-        let delete = "DELETE FROM greylist WHERE latest < ? OR (passes = 0 AND latest < ?)";
-        let deleted = sqlx::query(delete).bind(passes.as_micros()).bind(tries.as_micros());
+    /// Forgets tries and passes that were last used before these times, and of the tries all but so many: a flood of
+    /// them would fill the disk. Returns how many.
+    pub async fn greylist_forget(
+        &self,
+        tries: Timestamp,
+        passes: Timestamp,
+        tries_most: u32,
+    ) -> Result<u64, DatabaseError> {
+        let delete = "DELETE FROM greylist WHERE latest < ?1 OR (passes = 0 AND (latest < ?2 OR latest <= \
+                      (SELECT latest FROM greylist WHERE passes = 0 ORDER BY latest DESC LIMIT 1 OFFSET ?3)))";
+        let deleted = sqlx::query(delete).bind(passes.as_micros()).bind(tries.as_micros()).bind(tries_most);
         let deleted = deleted.execute(&self.shared.writer).await.map_err(|error| self.failed(&error))?;
         Ok(deleted.rows_affected())
     }

@@ -25,8 +25,14 @@ pub(crate) async fn the_greylist_is_kept_and_forgotten(backend: &impl Backend) {
     assert_eq!(store.greylist(2).await.unwrap(), [grey(2, 20, 1), grey(3, 30, 0), grey(1, 40, 1)]);
     // A flood of tries does not push out those who have passed.
     assert_eq!(store.greylist(1).await.unwrap(), [grey(3, 30, 0), grey(1, 40, 1)]);
-    assert_eq!(store.greylist_forget(at(35), at(10)).await.unwrap(), 2);
-    assert_eq!(store.greylist(100).await.unwrap(), [grey(2, 20, 1), grey(1, 40, 1)]);
+    assert_eq!(store.greylist_forget(at(35), at(10), 100).await.unwrap(), 2);
+    let passes = [grey(2, 20, 1), grey(1, 40, 1)];
+    assert_eq!(store.greylist(100).await.unwrap(), passes);
+    // A flood of tries is cut, however young they are.
+    store.greylist_keep(&(10..20).map(|key| grey(key, 100 + i64::from(key), 0)).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(store.greylist_forget(at(35), at(10), 3).await.unwrap(), 7);
+    let left = [&passes[..], &[17, 18, 19].map(|key| grey(key, 100 + i64::from(key), 0))].concat();
+    assert_eq!(store.greylist(100).await.unwrap(), left);
 }
 
 pub(crate) async fn acquaintances_are_kept_and_forgotten(backend: &impl Backend) {
