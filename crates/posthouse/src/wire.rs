@@ -70,6 +70,7 @@ pub(crate) fn serve(file: Option<&Path>, json: bool, clock: Clock) -> anyhow::Re
     log_panics();
     raise_file_limit();
     let sockets = process::prepare(&config, matches!(source, Source::Sandbox))?;
+    warn_of_unreadable(file);
     let supervisor = Supervisor::from_environment();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("posthouse").build()?;
     runtime.block_on(run(source, config, sockets, supervisor, clock))
@@ -165,6 +166,20 @@ pub(crate) fn public_addresses(config: &Config) -> Vec<IpAddr> {
     public.sort_unstable();
     public.dedup();
     public
+}
+
+/// The configuration was read before the process became its account, which has to read it at a reload.
+fn warn_of_unreadable(file: Option<&Path>) {
+    use rustix::fs::{Access, access};
+    if let Some(file) = file
+        && let Err(error) = access(file, Access::READ_OK)
+    {
+        tracing::warn!(
+            file = %file.display(), %error,
+            "the configuration cannot be read any more, so a reload (SIGHUP) will not take a new one; let the group of the \
+             server read it: chgrp and chmod 640, and 750 for the folders above it"
+        );
+    }
 }
 
 /// A panic is one line of the log like everything else; [`net::tasks`] says which task it was.

@@ -149,6 +149,18 @@ fn a_key_that_the_account_cannot_read_stops_the_start() {
 }
 
 #[test]
+fn a_configuration_that_a_reload_cannot_read_is_warned_of() {
+    if !are_we_root() {
+        return;
+    }
+    let node = nobodys("");
+    set_mode(&node.config(), 0o600);
+    let server = node.serve();
+    server.wait_for("a reload (SIGHUP) will not take a new one");
+    assert!(server.stop());
+}
+
+#[test]
 fn root_stays_root_with_a_word_and_is_warned_without() {
     if !are_we_root() || fs::read_to_string("/etc/passwd").is_ok_and(|passwd| passwd.contains("\nposthouse:")) {
         return;
