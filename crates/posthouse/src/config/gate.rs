@@ -119,13 +119,29 @@ fn read_gate(reader: &mut Reader<'_>, gate: &mut Gate) {
     measure(&keys::GATE_OWN_NAME, &mut gate.own_name);
     measure(&keys::GATE_UNQUALIFIED, &mut gate.unqualified_name);
     measure(&keys::GATE_SENDER, &mut gate.sender_domain);
-    let mut sum =
-        |key: &'static Key| reader.number(key, 1..=WEIGHT_MAX).and_then(|placed| i32::try_from(placed.value).ok());
-    gate.thresholds =
-        Thresholds { tag: sum(&keys::GATE_TAG), defer: sum(&keys::GATE_DEFER), refuse: sum(&keys::GATE_REFUSE) };
+    gate.thresholds = read_thresholds(reader);
     if let Some(busy) = reader.number(&keys::GATE_BUSY_QUEUE, 1..=1_000_000_000) {
         gate.busy_queue = busy.value;
     }
+}
+
+/// The sums, of which a harder measure needs the higher one: otherwise the softer would never be taken.
+fn read_thresholds(reader: &mut Reader<'_>) -> Thresholds {
+    let ladder =
+        [("tag_score", &keys::GATE_TAG), ("defer_score", &keys::GATE_DEFER), ("refuse_score", &keys::GATE_REFUSE)];
+    let mut sums = [None; 3];
+    let mut softer: Option<(&str, u64)> = None;
+    for ((name, key), sum) in ladder.into_iter().zip(&mut sums) {
+        let Some(placed) = reader.number(key, 1..=WEIGHT_MAX) else { continue };
+        if let Some((lower, value)) = softer.filter(|(_, value)| *value >= placed.value) {
+            let what = format!("{lower} is {value}, so that {name} would always come before it");
+            reader.complain(Complaint::at(placed.span, what).help(format!("make {name} larger, or leave {lower} out")));
+        }
+        softer = Some((name, placed.value));
+        *sum = i32::try_from(placed.value).ok();
+    }
+    let [tag, defer, refuse] = sums;
+    Thresholds { tag, defer, refuse }
 }
 
 fn read_list(reader: &mut Reader<'_>) -> Option<List> {
@@ -200,6 +216,8 @@ mod tests {
             ("[gate]\npregreet_wait = \"1m\"\n", "at most 30 seconds"),
             ("[gate]\nown_name = \"reject\"\n", "refuse"),
             ("[gate]\nrefuse_score = 0\n", "out of bounds"),
+            ("[gate]\ntag_score = 10\nrefuse_score = 5\n", "tag_score is 10"),
+            ("[gate]\ndefer_score = 5\nrefuse_score = 5\n", "defer_score is 5"),
             ("[[blocklist]]\nweight = 5\n", "zone is missing"),
             ("[[blocklist]]\nzone = \"bl.example.net\"\n", "weight is missing"),
             ("[[blocklist]]\nzone = \"bl.example.net\"\nweight = 1\nanswers = \"192.0.2.1\"\n", "within 127.0.0.0/8"),
