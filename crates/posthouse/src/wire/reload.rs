@@ -69,6 +69,11 @@ fn keep_fixed(fresh: &mut Config, running: &Config) {
         waiting.push("listener (services and addresses)");
         fresh.listeners.clone_from(&running.listeners);
     }
+    if (&fresh.user, &fresh.group) != (&running.user, &running.group) {
+        waiting.push("user and group");
+        fresh.user.clone_from(&running.user);
+        fresh.group.clone_from(&running.group);
+    }
     if fresh.data_dir != running.data_dir {
         waiting.push("data_dir");
         fresh.data_dir.clone_from(&running.data_dir);

@@ -74,6 +74,17 @@ fn the_port_of_a_listener_changes_with_a_restart_only() {
     Smtp::connect(server.address("mx"));
 }
 
+#[test]
+fn who_the_server_is_changes_with_a_restart_only() {
+    let node = node();
+    let server = node.serve();
+    let before = std::fs::read_to_string(node.config()).expect("a file");
+    node.configure(&format!("user = \"root\"\n{before}"));
+    server.signal("HUP");
+    let line = server.wait_for("restart");
+    assert!(line.contains("user and group"), "{line}");
+}
+
 /// A node's own certificate: certificate and key, made by a first start.
 fn certificate() -> (Node, [std::path::PathBuf; 2]) {
     let node = node();
