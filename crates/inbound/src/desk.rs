@@ -65,6 +65,10 @@ impl Desk {
         match ask {
             Ask::Connect { .. } => Answer::Go,
             Ask::Mail { reverse_path, parameters } => {
+                // Before the DNS is asked anything about it.
+                if let Err(reply) = self.may_begin() {
+                    return self.refuse("mail", &reverse_path.to_string(), reply);
+                }
                 // Boxed: nothing but a stranger's message is ever waited for.
                 match self.is_examined() {
                     true => Box::pin(self.examined_mail(reverse_path, parameters.body, session)).await,
@@ -212,9 +216,6 @@ impl Desk {
 
     fn mail(&mut self, reverse_path: ReversePath, body: Body) -> Answer {
         self.transaction = None;
-        if let Err(reply) = self.may_begin() {
-            return self.refuse("mail", &reverse_path.to_string(), reply);
-        }
         let rights = self.user.as_ref().map(|user| Rights::new(user.clone(), self.office.store.directory()));
         if let Some(Err(reply)) = rights.as_ref().map(|rights| rights.check_envelope(&reverse_path)) {
             return self.refuse("mail", &reverse_path.to_string(), reply);

@@ -50,6 +50,22 @@ impl Scene {
     }
 }
 
+/// Who has had its messages does not keep our resolver busy either.
+#[tokio::test]
+async fn nothing_is_asked_about_a_message_too_many() {
+    let scene = Scene::new(|_, settings| {
+        settings.gate.examination = Examination::default();
+        settings.gate.limits.messages = policy::rate::Rate::per_minute(1);
+    })
+    .await;
+    scene.world.zone.set_delay("slow.example", Duration::from_secs(60));
+    assert!(scene.mail(STRANGER, "client.example", "x@far.example").await.starts_with("250 "));
+    let began = scene.world.clock.instant();
+    let reply = scene.mail(STRANGER, "client.example", "x@slow.example").await;
+    assert!(reply.starts_with("450 4.7.1 This server has seen too many messages"), "{reply}");
+    assert!(scene.world.clock.instant() - began < Duration::from_secs(1));
+}
+
 #[tokio::test]
 async fn a_senders_domain_that_takes_no_mail() {
     let scene = scene(|_| ()).await;
