@@ -102,7 +102,7 @@ fn begin_anew(options: &Options, shared: &Shared, path: &Path, why: &str) -> Res
     let mut connection = connect(options, path).map_err(failed)?;
     schema::examine(&connection, path).map_err(failed)?;
     let name = aside.file_name().map(|name| name.to_string_lossy());
-    schema::create_to_fill(&connection, options.node, name.as_deref())
+    schema::create(&connection, options.node, name.as_deref())
         .map_err(|error| failed(OpenError::from_sqlite(path, &error)))?;
     let report = take_over(shared, path, &aside, &mut connection).map_err(failed)?;
     shared.alert(format!(
@@ -129,8 +129,10 @@ fn take_over(
     connection: &mut Connection,
 ) -> Result<salvage::Report, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
+    let what = "reading the damaged queue";
+    let pages = salvage::Pages::open(aside).map_err(|error| OpenError::Spool(io_error(what, aside, &error)))?;
     let transaction = connection.transaction().map_err(failed)?;
-    let report = salvage::run(aside, &transaction).map_err(failed)?;
+    let report = salvage::run(&pages, &transaction).map_err(failed)?;
     set_files_aside(shared, aside, &transaction).map_err(OpenError::Spool)?;
     transaction.execute("DELETE FROM meta WHERE key = ?1", [schema::UNFINISHED]).map_err(failed)?;
     transaction.commit().map_err(failed)?;
@@ -174,10 +176,25 @@ fn set_files_aside(shared: &Shared, aside: &Path, connection: &Connection) -> Re
     Ok(())
 }
 
+/// Where the `n`th damaged database is kept, counted from 1.
+fn aside(path: &Path, n: u32) -> PathBuf {
+    PathBuf::from(format!("{}.damaged-{n}", path.display()))
+}
+
+fn first_free(path: &Path) -> u32 {
+    (1..).find(|n| !aside(path, *n).exists()).expect("there are more numbers than files")
+}
+
+/// The name of the database that was set aside last, if one was.
+fn last_aside(path: &Path) -> Option<String> {
+    let last = first_free(path).checked_sub(1).filter(|n| *n > 0)?;
+    aside(path, last).file_name().map(|name| name.to_string_lossy().into_owned())
+}
+
 /// Renames the database and its log.
 fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
-    let name = |n: u32, suffix: &str| PathBuf::from(format!("{}.damaged-{n}{suffix}", path.display()));
-    let free = (1..).find(|n| !name(*n, "").exists()).expect("there are more numbers than files");
+    let name = |n: u32, suffix: &str| PathBuf::from(format!("{}{suffix}", aside(path, n).display()));
+    let free = first_free(path);
     for suffix in ["", "-wal"] {
         let from = PathBuf::from(format!("{}{suffix}", path.display()));
         match std::fs::rename(&from, name(free, suffix)) {
@@ -198,7 +215,9 @@ fn set_aside(path: &Path) -> Result<PathBuf, SpoolError> {
 fn load(options: &Options, shared: &Shared, path: &Path, mut connection: Connection) -> Result<Opened, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::from_sqlite(path, &error);
     if schema::examine(&connection, path)? == Found::Nothing {
-        schema::create(&connection, options.node).map_err(failed)?;
+        // A process that had set a damaged queue aside may have been stopped before the new one had tables.
+        let aside = last_aside(path);
+        schema::create(&connection, options.node, aside.as_deref()).map_err(failed)?;
     }
     finish(shared, path, &mut connection)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;

@@ -4,14 +4,12 @@
 mod pages;
 mod record;
 
-use std::{fmt, path::Path};
+use std::fmt;
 
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use self::{
-    pages::{PAGE, Pages},
-    record::Row,
-};
+pub(super) use self::pages::Pages;
+use self::{pages::PAGE, record::Row};
 
 /// What a column of a row may be. A row belongs to the table all of whose columns it fits; no row fits two.
 #[derive(Clone, Copy)]
@@ -154,12 +152,9 @@ impl fmt::Display for Report {
 }
 
 /// Copies what can be read from the file and its log into an empty database of ours, within a transaction of the caller.
-pub(super) fn run(from: &Path, to: &Connection) -> rusqlite::Result<Report> {
+pub(super) fn run(from: &Pages, to: &Connection) -> rusqlite::Result<Report> {
     let mut report = Report::default();
-    match Pages::open(from) {
-        Ok(pages) => copy(&pages, to, &mut report)?,
-        Err(error) => tracing::error!(file = %from.display(), %error, "the damaged queue cannot be read at all"),
-    }
+    copy(from, to, &mut report)?;
     mend(to, &mut report)?;
     Ok(report)
 }
@@ -257,13 +252,13 @@ fn mend(connection: &Connection, report: &mut Report) -> rusqlite::Result<()> {
          INSERT INTO counter SELECT state, count(*) FROM delivery GROUP BY state;
          INSERT OR REPLACE INTO meta (key, value) VALUES ('low_water', 0);
          INSERT OR REPLACE INTO meta (key, value) SELECT 'message_reserved',
-             max(coalesce((SELECT value FROM meta WHERE key = 'message_reserved'), 0),
+             min(4611686018427387904, max(coalesce((SELECT value FROM meta WHERE key = 'message_reserved'), 0),
                  coalesce((SELECT max(seq) FROM message), 0), coalesce((SELECT max(seq) FROM delivery), 0),
                  coalesce((SELECT max(seq) FROM content), 0), coalesce((SELECT max(seq) FROM captured), 0),
-                 coalesce((SELECT max(seq) FROM set_aside), 0)) + 1000001;
+                 coalesce((SELECT max(seq) FROM set_aside), 0))) + 1000001;
          INSERT OR REPLACE INTO meta (key, value) SELECT 'outbox_reserved',
-             max(coalesce((SELECT value FROM meta WHERE key = 'outbox_reserved'), 0),
-                 coalesce((SELECT max(last) FROM outbox), 0)) + 1000001;",
+             min(4611686018427387904, max(coalesce((SELECT value FROM meta WHERE key = 'outbox_reserved'), 0),
+                 coalesce((SELECT max(last) FROM outbox), 0))) + 1000001;",
     )?;
     report.messages = connection.query_row("SELECT count(*) FROM message", [], |row| row.get(0))?;
     report.deliveries = connection.query_row("SELECT count(*) FROM delivery", [], |row| row.get(0))?;

@@ -135,13 +135,9 @@ fn definitions(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     definitions.collect()
 }
 
-/// Makes the tables of an empty database, and names the node.
-pub(super) fn create(connection: &Connection, node: [u8; 16]) -> rusqlite::Result<()> {
-    create_to_fill(connection, node, None)
-}
-
-/// The same. The database says that it is unfinished until what can be read of the file called `from` is taken over.
-pub(super) fn create_to_fill(connection: &Connection, node: [u8; 16], from: Option<&str>) -> rusqlite::Result<()> {
+/// Makes the tables of an empty database, and names the node. With a name in `from` the database says that it is
+/// unfinished until what can be read of that file beside it is taken over.
+pub(super) fn create(connection: &Connection, node: [u8; 16], from: Option<&str>) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE;
          {TABLES}

@@ -181,6 +181,21 @@ async fn g4_one_flipped_byte_in_the_head_of_a_page_loses_nothing() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn g4_a_takeover_that_was_stopped_at_once_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let all = fill(directory.path()).await;
+    let path = directory.path().join("queue.db");
+    fs::rename(&path, path.with_file_name("queue.db.damaged-1")).unwrap();
+    // The new file is there, and has no tables yet.
+    let new = rusqlite::Connection::open(&path).unwrap();
+    new.pragma_update(None, "journal_mode", "WAL").unwrap();
+    drop(new);
+    let (left, alerts) = works(directory.path()).await;
+    assert_eq!(left, all);
+    assert!(alerts.iter().any(|alert| alert.contains("queue.db.damaged-1")), "{alerts:?}");
+}
+
 /// A queue as another one is, its contents included.
 fn copy_of(directory: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();

@@ -26,7 +26,7 @@ const FREE_LIST: usize = 32;
 
 /// A database file and its log.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(in crate::sqlite) struct Pages {
     file: File,
     in_file: u32,
     log: Option<Log>,
@@ -41,7 +41,7 @@ struct Log {
 
 impl Pages {
     /// Opens the file, and the log beside it when there is one.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::sqlite) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let in_file = pages_in(file.metadata()?.len());
         let log = match File::open(PathBuf::from(format!("{}-wal", path.display()))) {

@@ -23,7 +23,7 @@ impl Sample {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("queue.db");
         let connection = schema::connect(&path, None, Role::Writer).unwrap();
-        schema::create(&connection, [7; 16]).unwrap();
+        schema::create(&connection, [7; 16], None).unwrap();
         for n in 0..MESSAGES {
             if log && n == MESSAGES / 2 {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
@@ -48,8 +48,8 @@ impl Sample {
         fs::write(&path, file).unwrap();
         fs::write(path.with_file_name("damaged.db-wal"), log).unwrap();
         let to = Connection::open_in_memory().unwrap();
-        schema::create(&to, [8; 16]).unwrap();
-        run(&path, &to).unwrap();
+        schema::create(&to, [8; 16], None).unwrap();
+        run(&Pages::open(&path).unwrap(), &to).unwrap();
         let mut found = BTreeMap::new();
         {
             let sql = "SELECT message.seq, content.data FROM message JOIN content ON content.seq = message.content
