@@ -120,9 +120,9 @@ fn read_one(
         claim(address, taken, &mut reader);
     }
     let tls = reader.word(&keys::LISTENER_TLS, &TLS);
-    let trusted = reader.list(&keys::LISTENER_TRUSTED, value::network).unwrap_or_default();
-    let proxies = reader.list(&keys::LISTENER_PROXY, value::network).unwrap_or_default();
-    let xclients = reader.list(&keys::LISTENER_XCLIENT, value::network).unwrap_or_default();
+    let trusted = reader.list(&keys::LISTENER_TRUSTED, value::network_of_ours).unwrap_or_default();
+    let proxies = reader.list(&keys::LISTENER_PROXY, value::network_of_ours).unwrap_or_default();
+    let xclients = reader.list(&keys::LISTENER_XCLIENT, value::network_of_ours).unwrap_or_default();
     let plaintext = reader.flag(&keys::LISTENER_PLAINTEXT);
     let bare_newline = reader.word(&keys::LISTENER_BARE, &BARE);
     let service = service?.value;

@@ -104,6 +104,17 @@ pub(crate) fn network(text: &str) -> Result<Network, String> {
     Ok(Network { address, prefix })
 }
 
+/// A network whose clients may do what strangers may not: any but the whole internet.
+pub(crate) fn network_of_ours(text: &str) -> Result<Network, String> {
+    let network = network(text)?;
+    let whole =
+        network.prefix == 0 || (text.contains(':') && network.address.to_canonical().is_ipv4() && network.prefix <= 96);
+    if whole {
+        return Err(format!("`{text}` is everybody; name the networks that are yours, such as 192.0.2.0/24"));
+    }
+    Ok(network)
+}
+
 fn mask(address: IpAddr, prefix: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
@@ -187,6 +198,11 @@ mod tests {
         assert_eq!(network("::1").map(|network| network.prefix), Ok(128));
         assert_eq!(network("0.0.0.0/0").map(|network| network.prefix), Ok(0));
         assert_eq!(network("::/0").map(|network| network.prefix), Ok(0));
+        for everybody in ["0.0.0.0/0", "::/0", "::ffff:0:0/96"] {
+            let error = network_of_ours(everybody).expect_err("the whole internet");
+            assert!(error.contains("is everybody"), "{error}");
+        }
+        assert!(network_of_ours("10.0.0.0/8").is_ok() && network_of_ours("::ffff:192.0.2.0/120").is_ok());
         let error = network("192.0.2.5/24").expect_err("bits behind the prefix");
         assert!(error.contains("192.0.2.0/24"), "{error}");
         for bad in ["", "x", "1.2.3.4/33", "::/129", "1.2.3.4/", "1.2.3.4/-1"] {
