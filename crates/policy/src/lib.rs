@@ -8,6 +8,7 @@ pub mod arc;
 pub mod authres;
 pub mod backoff;
 pub mod client;
+mod comment;
 pub mod dkim;
 pub mod dmarc;
 pub mod dns;

@@ -1,5 +1,7 @@
 //! The pieces of an Authentication-Results field (RFC 8601 §2.2), and of the one of ARC (RFC 8617 §4.1.1).
 
+use crate::comment;
+
 /// Reads a field from left to right.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lexer<'a> {
@@ -48,7 +50,7 @@ impl<'a> Lexer<'a> {
             if self.peek() != Some('(') {
                 return Ok(());
             }
-            self.at += comment_length(self.rest()).ok_or(Open)?;
+            self.at += comment::length(self.rest()).ok_or(Open)?;
         }
     }
 
@@ -79,22 +81,6 @@ impl<'a> Lexer<'a> {
 /// Beyond the grammar: all that does not end a value.
 fn is_value(character: char) -> bool {
     !matches!(character, ' ' | '\t' | '\r' | '\n' | ';' | '(' | '"')
-}
-
-/// Octets of the comment that `text` begins with; comments nest.
-fn comment_length(text: &str) -> Option<usize> {
-    let (mut depth, mut escaped) = (0_usize, false);
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'(' => depth += 1,
-            b')' if depth == 1 => return Some(at + 1),
-            b')' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 /// What the quoted string says that `text` begins with, and its octets.

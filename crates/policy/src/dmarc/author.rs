@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use mail::header::Header;
 
-use crate::dns::Name;
+use crate::{comment, dns::Name};
 
 /// Octets of a domain that are converted to A-labels: one of 253 octets has fewer, whatever it is written in.
 const FOREIGN_OCTETS: usize = 1024;
@@ -147,7 +147,7 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, AuthorError> {
         let after_at = tokens.last().is_some_and(|token| token.kind == Kind::Sign('@'));
         let (kind, length) = match first {
             ' ' | '\t' | '\r' | '\n' => (None, 1),
-            '(' => (None, comment_length(rest).ok_or(AuthorError::Malformed)?),
+            '(' => (None, comment::length(rest).ok_or(AuthorError::Malformed)?),
             '"' => {
                 let length = quoted_length(rest).ok_or(AuthorError::Malformed)?;
                 (rest.get(..length).map(Kind::Quoted), length)
@@ -166,22 +166,6 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, AuthorError> {
         rest = rest.get(length..).unwrap_or_default();
     }
     Ok(tokens)
-}
-
-/// Octets of the comment that `text` begins with; comments nest (RFC 5322 §3.2.2).
-fn comment_length(text: &str) -> Option<usize> {
-    let (mut depth, mut escaped) = (0_usize, false);
-    for (at, octet) in text.bytes().enumerate() {
-        match octet {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'(' => depth += 1,
-            b')' if depth == 1 => return Some(at + 1),
-            b')' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Octets of the quoted string that `text` begins with.
