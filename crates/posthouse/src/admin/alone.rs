@@ -19,13 +19,7 @@ pub(crate) fn answer(config: &Config, request: Request, clock: &Clock) -> anyhow
         let store = wire::open_store(config).await?;
         let chance = Chance::system();
         let keyring = Arc::new(Keyring::new(store.clone(), Secret::load(&config.data_dir, &chance)?));
-        let signing = Signing {
-            store: store.clone(),
-            keyring,
-            chance,
-            hostname: config.hostname.clone(),
-            addresses: wire::public_addresses(config),
-        };
+        let signing = Signing::new(config, store.clone(), keyring, chance);
         let answer = match request {
             Request::Directory(request) => signing.edit(request, clock.now()).await,
             Request::Signing(request) => signing.answer(request, clock.now()).await,

@@ -9,8 +9,10 @@ use store::{DkimKey, KeyState, Store};
 
 use super::{Answer, Refused, Rfc3339, directory};
 use crate::{
+    config::Config,
     dns::records::{self, Facts, Record},
     signing::Keyring,
+    wire,
 };
 
 /// A request.
@@ -45,16 +47,22 @@ pub(crate) struct KeyRow {
 /// Who answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Signing {
-    pub(crate) store: Store,
-    pub(crate) keyring: Arc<Keyring>,
-    pub(crate) chance: Chance,
+    store: Store,
+    keyring: Arc<Keyring>,
+    chance: Chance,
     /// The server's name.
-    pub(crate) hostname: String,
+    hostname: String,
     /// Where it is, as the internet sees it.
-    pub(crate) addresses: Vec<IpAddr>,
+    addresses: Vec<IpAddr>,
 }
 
 impl Signing {
+    /// Over the keys of a store, for the server that the configuration means.
+    pub(crate) fn new(config: &Config, store: Store, keyring: Arc<Keyring>, chance: Chance) -> Self {
+        let addresses = wire::public_addresses(config);
+        Self { store, keyring, chance, hostname: config.hostname.clone(), addresses }
+    }
+
     /// Carries out one request.
     pub(crate) async fn answer(&self, request: Request, now: Timestamp) -> Result<Answer, Refused> {
         let sentence = |error: store::ChangeError| error.to_string();

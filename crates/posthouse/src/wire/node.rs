@@ -135,13 +135,7 @@ impl Node {
             outbound: outbound.clone(),
             clock: clock.clone(),
         };
-        let signing = admin::signing::Signing {
-            store: store.clone(),
-            keyring,
-            chance: chance.clone(),
-            hostname: config.hostname.clone(),
-            addresses: super::public_addresses(&config),
-        };
+        let signing = admin::signing::Signing::new(&config, store.clone(), keyring, chance.clone());
         serve_control(&config, queue, signing, &tasks)?;
         tasks.spawn_vital("delivery", outbound.clone().run(tasks.clone()));
         let face = Face { spool: Arc::clone(&spool), metrics, hostname: Arc::from(config.hostname.as_str()) };
