@@ -277,7 +277,7 @@ impl Desk {
 
     /// Where a notification about mail that was passed on goes, when the recipient is an address made for that.
     fn returned(&self, recipient: &Mailbox, directory: &Directory) -> Option<Result<Vec<Mailbox>, Reply>> {
-        let (srs, transaction) = (self.office.srs.get()?, self.transaction.as_ref()?);
+        let (srs, transaction) = (self.office.srs.as_ref()?, self.transaction.as_ref()?);
         returned::admit(srs, recipient, &transaction.reverse_path, directory, self.office.clock.now())
     }
 
@@ -321,7 +321,7 @@ impl Desk {
     fn begin(&mut self) -> Answer {
         let now = self.office.clock.now();
         let id = MessageId::new(now, self.office.chance.bytes());
-        let signers = self.office.signers().filter(|_| self.direction() == Direction::Out);
+        let signers = self.office.signers.as_ref().filter(|_| self.direction() == Direction::Out);
         let treatment = Treatment { signers, ..treatment(&self.service) };
         if let Some(transaction) = &mut self.transaction {
             transaction.begin(treatment, id, now);

@@ -1,6 +1,6 @@
 //! The whole of it: what the services share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use net::{Chance, Clock, Listener, Resolver, tasks::Tasks};
 use policy::srs::Srs;
@@ -39,6 +39,10 @@ pub struct Parts {
     pub cost: Cost,
     /// How mail that is made inside is treated.
     pub submit: SubmitSettings,
+    /// Who signs what our users send; without, it goes unsigned.
+    pub signers: Option<Arc<dyn Signers>>,
+    /// Reads the addresses that mail is passed on under, so that notifications to them go on; without, they are nobody's.
+    pub srs: Option<Srs>,
 }
 
 /// The receiving engine. Cheap to clone; clones are one engine. It is a [`spool::Submit`].
@@ -59,19 +63,19 @@ pub(crate) struct Office {
     pub(crate) auth: Authenticator,
     pub(crate) gate: Gate,
     pub(crate) filters: Slot,
-    signers: OnceLock<Arc<dyn Signers>>,
+    pub(crate) signers: Option<Arc<dyn Signers>>,
     /// Reads the addresses that mail is passed on under.
-    pub(crate) srs: OnceLock<Srs>,
+    pub(crate) srs: Option<Srs>,
     pub(crate) submit: SubmitSettings,
 }
 
 impl Inbound {
     /// An engine that serves nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit } = parts;
+        let Parts { spool, store, resolver, clock, chance, tasks, secret, cost, submit, signers, srs } = parts;
         let auth = Authenticator::new(store.clone(), tasks.clone(), clock.clone(), chance.clone(), secret, cost);
         let gate = Gate::new();
-        let (filters, signers, srs) = (Slot::default(), OnceLock::new(), OnceLock::new());
+        let filters = Slot::default();
         Self {
             office: Arc::new(Office {
                 spool,
@@ -94,16 +98,6 @@ impl Inbound {
     /// `tasks.wait` waits for them. A service may have several listeners.
     pub fn serve(&self, listener: Listener, service: &Service) {
         self.office.tasks.spawn_vital("listener", accept(Arc::clone(&self.office), service.clone(), listener));
-    }
-
-    /// Has what our users send signed by these, from the next message on. Those that were set first stay.
-    pub fn set_signers(&self, signers: Arc<dyn Signers>) {
-        self.office.signers.get_or_init(|| signers);
-    }
-
-    /// Takes notifications to the addresses that this makes, and sends them on. What was set first stays.
-    pub fn set_forwarding(&self, srs: Srs) {
-        self.office.srs.get_or_init(|| srs);
     }
 
     /// Has these filters judge every message from the next one on.
@@ -130,12 +124,5 @@ impl Inbound {
     /// Password hashes computed since the start: the costly part of AUTH.
     pub fn password_hashes(&self) -> u64 {
         self.office.auth.hashes()
-    }
-}
-
-impl Office {
-    /// Who signs, if anybody does.
-    pub(crate) fn signers(&self) -> Option<&Arc<dyn Signers>> {
-        self.signers.get()
     }
 }

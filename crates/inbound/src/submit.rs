@@ -43,7 +43,7 @@ impl Submit for Inbound {
             privacy: None,
             expire: office.submit.expire,
             screen: screen.as_ref(),
-            signers: office.signers(),
+            signers: office.signers.as_ref(),
         };
         transaction.begin(treatment, MessageId::new(now, office.chance.bytes()), now);
         for piece in content.chunks(PIECE) {

@@ -202,9 +202,8 @@ S: closed",
 /// Item 6 of the gate: what was passed on under an address of ours comes back to it, and goes on to its sender.
 #[tokio::test]
 async fn a_notification_about_forwarded_mail_goes_back_to_its_sender() {
-    let world = World::new().await;
     let srs = policy::srs::Srs::new(&[7; policy::srs::SECRET]);
-    world.inbound.set_forwarding(srs.clone());
+    let world = World::with(|parts| parts.srs = Some(srs.clone())).await;
     let made = |sender: &str, days: u64| {
         let then = world.clock.now() - std::time::Duration::from_secs(days * 86_400);
         srs.rewrite(&sender.parse().unwrap(), &"catch.example".parse().unwrap(), then).unwrap().to_string()

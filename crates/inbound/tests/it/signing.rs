@@ -49,8 +49,8 @@ impl Signers for Ours {
 }
 
 async fn world() -> (World, Arc<Ours>) {
-    let (world, ours) = (World::new().await, Ours::new());
-    world.inbound.set_signers(Arc::clone(&ours) as _);
+    let ours = Ours::new();
+    let world = World::with(|parts| parts.signers = Some(Arc::clone(&ours) as _)).await;
     (world, ours)
 }
 

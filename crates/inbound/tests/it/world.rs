@@ -44,15 +44,20 @@ impl World {
 
     /// A world in which the engine sees the spool through something.
     pub(crate) async fn over(wrap: impl FnOnce(Arc<dyn Spool>) -> Arc<dyn Spool>) -> Self {
-        Self::build(wrap, Clock::system()).await
+        Self::build(Clock::system(), |parts| parts.spool = wrap(Arc::clone(&parts.spool))).await
     }
 
     /// A world whose wall clock goes with the runtime's time, paused or not.
     pub(crate) async fn simulated() -> Self {
-        Self::build(|spool| spool, Clock::simulated(mail::Timestamp::from_secs(1_800_000_000))).await
+        Self::build(Clock::simulated(mail::Timestamp::from_secs(1_800_000_000)), |_| {}).await
     }
 
-    async fn build(wrap: impl FnOnce(Arc<dyn Spool>) -> Arc<dyn Spool>, clock: Clock) -> Self {
+    /// A world with an engine of other parts.
+    pub(crate) async fn with(change: impl FnOnce(&mut Parts)) -> Self {
+        Self::build(Clock::system(), change).await
+    }
+
+    async fn build(clock: Clock, change: impl FnOnce(&mut Parts)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (chance, tasks) = (Chance::seeded(1), Tasks::new());
         let mut options = spool::sqlite::Options::new(directory.path().join("spool"), [1; 16]);
@@ -61,8 +66,8 @@ impl World {
         let store = open_store(directory.path(), &chance).await;
         let zone = Zone::new();
         zone.add_mx("far.example", 10, "mx.far.example");
-        let inbound = Inbound::new(Parts {
-            spool: wrap(Arc::clone(&spool)),
+        let mut parts = Parts {
+            spool: Arc::clone(&spool),
             store: store.clone(),
             resolver: Arc::new(zone.clone()),
             clock: clock.clone(),
@@ -71,7 +76,11 @@ impl World {
             secret: [7; 32],
             cost: CHEAP,
             submit: SubmitSettings::new("mx.ours.example"),
-        });
+            signers: None,
+            srs: None,
+        };
+        change(&mut parts);
+        let inbound = Inbound::new(parts);
         Self { inbound, store, spool, zone, clock, tasks, directory }
     }
 
@@ -90,6 +99,8 @@ impl World {
             secret: [7; 32],
             cost: CHEAP,
             submit: SubmitSettings::new("mx.ours.example"),
+            signers: None,
+            srs: None,
         });
         self.inbound.remember().await.unwrap();
     }

@@ -95,6 +95,9 @@ impl Node {
         let spool = open_spool(&config, &clock, &chance)?;
         let resolver: Arc<dyn Resolver> = Arc::new(resolver(source, &config, &clock)?);
         let secret = Secret::load(&config.data_dir, &chance)?;
+        let srs = Srs::new(&secret.key(Purpose::Forwarding));
+        let invention = *secret.key(Purpose::Invention);
+        let keyring = Arc::new(Keyring::new(store.clone(), secret));
         let inbound = Inbound::new(inbound::Parts {
             spool: Arc::clone(&spool),
             store: store.clone(),
@@ -102,14 +105,12 @@ impl Node {
             clock: clock.clone(),
             chance: chance.clone(),
             tasks: tasks.clone(),
-            secret: *secret.key(Purpose::Invention),
+            secret: invention,
             cost: inbound::Cost::default(),
             submit: settings::submit(&config),
+            signers: Some(Arc::clone(&keyring) as _),
+            srs: Some(srs.clone()),
         });
-        let srs = Srs::new(&secret.key(Purpose::Forwarding));
-        inbound.set_forwarding(srs.clone());
-        let keyring = Arc::new(Keyring::new(store.clone(), secret));
-        inbound.set_signers(Arc::clone(&keyring) as _);
         let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
         inbound.remember().await?;
         inbound.set_filters(settings::filters(&config, &dialer, &clock));
