@@ -74,7 +74,10 @@ impl Hand {
                         section = None;
                         self.begin(&gathered);
                     }
-                    Progress::Refused(_) => return Ok(()),
+                    Progress::Refused(_) => {
+                        tracing::warn!("a message is not signed: with the fields of filters its header is too long");
+                        return Ok(());
+                    }
                 },
             }
             piece = draft.read().await?.map(Vec::from);

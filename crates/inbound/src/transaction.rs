@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use mail::{Body, Envelope, MessageId, Origin, Reply, ReversePath, Timestamp};
-use spool::{CommitError, Committed, Draft, NewMessage, Spool, SpoolError};
+use spool::{CommitError, Committed, Draft, DraftReader, NewMessage, Spool, SpoolError};
 
 use crate::{
     ClientIn, FixUps, Privacy,
@@ -211,13 +211,7 @@ impl Transaction {
             recipient: recipients.only(),
             now,
         });
-        // RFC 7208 §9.1, RFC 8601 §5: above our own Received. A quarantine comes first, where delivery looks.
-        let suspicion = suspicion.map(|why| format!("{}: {why}\r\n", mail::header::SUSPECT)).unwrap_or_default();
-        let prefix = if verified.is_empty() && suspicion.is_empty() {
-            received
-        } else {
-            [verified, suspicion.into_bytes(), received].concat()
-        };
+        let prefix = trace(verified, suspicion.as_deref(), received);
         let deliveries = recipients.into_deliveries(chance, now);
         let count = deliveries.len();
         let message = NewMessage {
@@ -233,18 +227,35 @@ impl Transaction {
             Some(screen) => Box::pin(screen.pass(spool, draft, message, client_name.as_deref())).await?,
             None => (draft, message),
         };
-        if let Some(mut hand) = hand {
-            if treatment.screen.is_some() {
-                // A filter may have made another message of it.
-                let reader = draft.reader().map_err(|error| Failure::Spool(error.into()))?;
-                Box::pin(hand.read(&message.prefix, reader)).await.map_err(|error| Failure::Spool(error.into()))?;
-            }
-            message.prefix = [hand.finish().as_bytes(), &message.prefix].concat().into();
+        if let Some(hand) = hand {
+            // A filter may have made another message of it.
+            let reader = treatment.screen.map(|_| draft.reader()).transpose();
+            let reader = reader.map_err(|error| Failure::Spool(error.into()))?;
+            let signed = Box::pin(sign(*hand, message.prefix, reader)).await;
+            message.prefix = signed.map_err(|error| Failure::Spool(error.into()))?;
         }
         let committed = spool.commit(draft, message, now).await.map_err(Failure::Spool)?;
         let id = if let Committed::Already(first) = committed { first } else { id };
         Ok(Accepted { id, committed, size, deliveries: count })
     }
+}
+
+/// The fields that go before the content: what was found out above our own Received (RFC 7208 §9.1, RFC 8601 §5), a
+/// quarantine first, where delivery looks.
+fn trace(verified: Vec<u8>, suspicion: Option<&str>, received: Vec<u8>) -> Vec<u8> {
+    let suspicion = suspicion.map(|why| format!("{}: {why}\r\n", mail::header::SUSPECT)).unwrap_or_default();
+    if verified.is_empty() && suspicion.is_empty() {
+        return received;
+    }
+    [verified, suspicion.into_bytes(), received].concat()
+}
+
+/// Those fields with the signatures before them; the message is read again from `changed`, if it has been.
+async fn sign(mut hand: Hand, prefix: Bytes, changed: Option<DraftReader<'_>>) -> Result<Bytes, SpoolError> {
+    if let Some(draft) = changed {
+        hand.read(&prefix, draft).await?;
+    }
+    Ok([hand.finish().as_bytes(), &prefix].concat().into())
 }
 
 /// Appends to the draft while there is one. An error makes an end of it.
