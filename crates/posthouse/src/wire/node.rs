@@ -94,42 +94,19 @@ impl Node {
         };
         let spool = open_spool(&config, &clock, &chance)?;
         let resolver: Arc<dyn Resolver> = Arc::new(resolver(source, &config, &clock)?);
-        let secret = Secret::load(&config.data_dir, &chance)?;
-        let srs = Srs::new(&secret.key(Purpose::Forwarding));
-        let invention = *secret.key(Purpose::Invention);
-        let keyring = Arc::new(Keyring::new(store.clone(), secret));
-        let inbound = Inbound::new(inbound::Parts {
-            spool: Arc::clone(&spool),
-            store: store.clone(),
-            resolver: Arc::clone(&resolver),
-            clock: clock.clone(),
-            chance: chance.clone(),
-            tasks: tasks.clone(),
-            secret: invention,
-            cost: inbound::Cost::default(),
-            submit: settings::submit(&config),
-            signers: Some(Arc::clone(&keyring) as _),
-            srs: Some(srs.clone()),
-        });
+        let Receiving { inbound, keyring, srs } =
+            receiving(&config, &spool, &store, &resolver, &clock, &chance, &tasks)?;
         let dialer = Dialer::new(Arc::new(TcpConnector::new()), Arc::clone(&resolver), clock.clone());
         inbound.remember().await?;
         inbound.set_filters(settings::filters(&config, &dialer, &clock));
         let outbound = outbound_engine((&config, &srs), resolver, &spool, &store, &inbound, &clock, &chance)?;
         let services = make_services(source, &config, &clock)?;
 
-        background
-            .spawn_vital("events", events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone()));
-        tasks.spawn(
-            "gauges",
-            gauges::keep(
-                Arc::clone(&spool),
-                inbound.clone(),
-                config.gate.busy_queue,
-                metrics.clone(),
-                clock.clone(),
-                tasks.clone(),
-            ),
-        );
+        let events = events::copy(Arc::clone(&spool), store.clone(), clock.clone(), background.clone());
+        background.spawn_vital("events", events);
+        let (measured, clocked, busy) = (metrics.clone(), clock.clone(), config.gate.busy_queue);
+        let gauges = gauges::keep(Arc::clone(&spool), inbound.clone(), busy, measured, clocked, tasks.clone());
+        tasks.spawn("gauges", gauges);
         let queue = admin::queue::Queue {
             spool: Arc::clone(&spool),
             store: store.clone(),
@@ -213,6 +190,42 @@ fn resolver(source: &Source, config: &Config, clock: &Clock) -> anyhow::Result<D
         Source::Sandbox => vec![NOBODY],
     };
     Ok(DnsResolver::new(&DnsSettings { servers }, clock.clone())?)
+}
+
+/// The receiving engine, and what of its secrets others need.
+struct Receiving {
+    inbound: Inbound,
+    keyring: Arc<Keyring>,
+    srs: Srs,
+}
+
+fn receiving(
+    config: &Config,
+    spool: &Arc<dyn Spool>,
+    store: &Store,
+    resolver: &Arc<dyn Resolver>,
+    clock: &Clock,
+    chance: &Chance,
+    tasks: &Tasks,
+) -> anyhow::Result<Receiving> {
+    let secret = Secret::load(&config.data_dir, chance)?;
+    let srs = Srs::new(&secret.key(Purpose::Forwarding));
+    let invention = *secret.key(Purpose::Invention);
+    let keyring = Arc::new(Keyring::new(store.clone(), secret));
+    let inbound = Inbound::new(inbound::Parts {
+        spool: Arc::clone(spool),
+        store: store.clone(),
+        resolver: Arc::clone(resolver),
+        clock: clock.clone(),
+        chance: chance.clone(),
+        tasks: tasks.clone(),
+        secret: invention,
+        cost: inbound::Cost::default(),
+        submit: settings::submit(config),
+        signers: Some(Arc::clone(&keyring) as _),
+        srs: Some(srs.clone()),
+    });
+    Ok(Receiving { inbound, keyring, srs })
 }
 
 fn outbound_engine(
