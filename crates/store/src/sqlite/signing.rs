@@ -8,8 +8,6 @@ use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use super::{Store, admin::Change};
 use crate::{ChangeError, DKIM_KEYS_MAX, DkimKey, KeyState};
 
-const COLUMNS: &str = "SELECT selector, record, secret, state, since FROM dkim_key";
-
 impl Store {
     /// Adds keys to a domain.
     ///
@@ -71,8 +69,8 @@ impl Store {
 
 impl Change<'_> {
     async fn dkim_keys(&mut self, domain: i64) -> Result<Vec<DkimKey>, ChangeError> {
-        let query = format!("{COLUMNS} WHERE domain = ? ORDER BY selector");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).bind(domain).fetch_all(self.connection()).await;
+        let query = "SELECT selector, record, secret, state, since FROM dkim_key WHERE domain = ? ORDER BY selector";
+        let rows = sqlx::query(query).bind(domain).fetch_all(self.connection()).await;
         let keys = rows.and_then(|rows| rows.iter().map(|row| key(row, 0)).collect());
         Ok(keys.map_err(|error| self.failed(&error))?)
     }
