@@ -11,7 +11,8 @@ import time
 
 from rig import letters, process
 from rig.dialogue import Dialogue, stuffed
-from rig.world import OURS, PASSWORD, USER, Server
+from rig.unbound import Unbound
+from rig.world import USER, Server
 
 DKIMPY = pathlib.Path(__file__).parents[1] / "rig/dkimpy.py"
 # Who may send for good.example, and who may not send for anybody.
@@ -21,39 +22,8 @@ CANONS = ("relaxed/relaxed", "relaxed/simple", "simple/relaxed", "simple/simple"
 BODIES = ("", "\r\n\r\n", "Hello.\r\n", " \r\nblanks \t at\tends \t\r\n\r\n \r\n", "Grüße\r\n.\r\n..\r\n", "0123456789 line\r\n" * 30_000)
 
 
-class Unbound:
-    """The real resolver over zones of the test's own; it asks nobody."""
-
-    def __init__(self, folder, records):
-        folder.mkdir(parents=True)
-        folder.chmod(0o755)
-        self.port, self.folder, self.daemon = process.free_port(), folder, None
-        data = "\n".join(f"  local-data: '{record}'" for record in records)
-        static = "\n".join(f'  local-zone: "{zone}" static' for zone in ("example.", "113.0.203.in-addr.arpa."))
-        (folder / "unbound.conf").write_text(f"""\
-server:
-  interface: 127.0.0.1@{self.port}
-  access-control: 127.0.0.0/8 allow
-  chroot: ""
-  username: ""
-  directory: "{folder}"
-  pidfile: "{folder}/pid"
-  use-syslog: no
-  do-daemonize: no
-  module-config: "iterator"
-{static}
-{data}
-remote-control:
-  control-enable: no
-""")
-
-    def start(self):
-        self.daemon = process.Daemon(["unbound", "-d", "-c", self.folder / "unbound.conf"], self.folder / "log")
-        self.daemon.wait_for_port(self.port)
-
-    def stop(self):
-        if self.daemon:
-            self.daemon.stop()
+# It asks nobody: these zones are whole.
+STATIC = [f'local-zone: "{zone}" static' for zone in ("example.", "113.0.203.in-addr.arpa.")]
 
 
 class Keys:
@@ -102,7 +72,7 @@ class Stage:
         folder.mkdir(parents=True)
         self.folder, self.port = folder, process.free_port()
         self.keys = Keys(folder / "keys", "good.example")
-        self.unbound = Unbound(folder / "unbound", [
+        records = [
             f'good.example. TXT "v=spf1 ip4:{SENDER} -all"',
             '_dmarc.good.example. TXT "v=DMARC1; p=reject"',
             'mild.example. TXT "v=spf1 -all"',
@@ -111,7 +81,8 @@ class Stage:
             f"out.good.example. A {SENDER}",
             "7.113.0.203.in-addr.arpa. PTR out.good.example.",
             *self.keys.records,
-        ])
+        ]
+        self.unbound = Unbound(folder / "unbound", [*STATIC, *(f"local-data: '{record}'" for record in records)])
         self.server = Server(folder / "posthouse", f"""\
 hostname = "mx.example.net"
 data_dir = "{folder / 'posthouse' / 'data'}"
@@ -131,8 +102,7 @@ sender_domain = "accept"
         for address in (SENDER, FORGER):
             process.run(["ip", "address", "add", f"{address}/32", "dev", "lo"]).expect()
         self.unbound.start(), self.server.start()
-        self.server.command("domain", "add", OURS)
-        self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+        self.server.populate()
         return self
 
     def stop(self):
@@ -219,13 +189,13 @@ def refused(world):
         stage.bring(letter(mark, domain="unknown.example"), 250, sender="x@loop.example")
         assert "spf=permerror " in stage.results(mark), stage.results(mark)
         # It hangs: nothing is asked for longer than twenty seconds.
-        stage.unbound.daemon.process.send_signal(signal.SIGSTOP)
+        stage.unbound.signal(signal.SIGSTOP)
         try:
             began = time.monotonic()
             stage.bring(letter("hanging", domain="later.example"), 451, "4.7.24", sender="x@later.example")
             assert 5 < time.monotonic() - began < 25, time.monotonic() - began
         finally:
-            stage.unbound.daemon.process.send_signal(signal.SIGCONT)
+            stage.unbound.signal(signal.SIGCONT)
         stage.unbound.stop()
         stage.bring(letter("dead", domain="gone.example"), 451, "4.7.24", sender="x@gone.example")
         stage.unbound.start()

@@ -8,7 +8,7 @@ import urllib.request
 from rig import letters, process
 from rig.dialogue import Dialogue, queued_id, stuffed
 from rig.filters import ADD_HEADER, MALWARE, REJECT, REWRITE_SUBJECT, SIGNATURE, STREAM_MAX, Clamd, Hook, Rspamd
-from rig.world import OURS, PASSWORD, USER, Server
+from rig.world import PASSWORD, USER, Server
 
 STRANGER = "eve@far.example"
 
@@ -61,8 +61,7 @@ to = "capture"
 
     def start(self):
         self.clamd.start(), self.rspamd.start(), self.server.start()
-        self.server.command("domain", "add", OURS)
-        self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+        self.server.populate()
         return self
 
     def stop(self):

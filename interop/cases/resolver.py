@@ -7,6 +7,7 @@ import time
 from rig import letters, process
 from rig.dns import Dns
 from rig.stranger import GATE_OPEN, Doorkeeper
+from rig.unbound import Unbound
 from rig.world import USER
 
 from .verify import FORGER, results
@@ -30,51 +31,12 @@ for away in ("hanging.example", "dead.example"):
     ZONE[f"_dmarc.{away}"] = [("TXT", "v=DMARC1; p=reject")]
 
 
-class Unbound:
-    """The real resolver; it asks our name server about everything."""
-
-    def __init__(self, folder, upstream):
-        folder.mkdir(parents=True)
-        self.port, self.folder, self.daemon = process.free_port(), folder, None
-        (folder / "unbound.conf").write_text(f"""\
-server:
-  interface: 127.0.0.1@{self.port}
-  access-control: 127.0.0.0/8 allow
-  do-not-query-localhost: no
-  chroot: ""
-  username: ""
-  directory: "{folder}"
-  pidfile: "{folder}/pid"
-  use-syslog: no
-  do-daemonize: no
-  module-config: "iterator"
-  local-zone: "100.51.198.in-addr.arpa." nodefault
-remote-control:
-  control-enable: no
-forward-zone:
-  name: "."
-  forward-addr: 127.0.0.1@{upstream}
-""")
-
-    def start(self):
-        self.daemon = process.Daemon(["unbound", "-d", "-c", self.folder / "unbound.conf"], self.folder / "log")
-        self.daemon.wait_for_port(self.port)
-        return self
-
-    def signal(self, number):
-        self.daemon.process.send_signal(number)
-
-    def stop(self):
-        if self.daemon:
-            self.signal(signal.SIGCONT)
-            self.daemon.stop()
-
-
 @contextlib.contextmanager
 def behind_unbound(folder, gate=GATE_OPEN):
     """A server that verifies by unbound, and unbound."""
     dns = Dns(ZONE, ttl=300)
-    unbound = Unbound(folder / "unbound", dns.port)
+    unbound = Unbound(folder / "unbound", ["do-not-query-localhost: no", 'local-zone: "100.51.198.in-addr.arpa." nodefault'],
+                      f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{dns.port}\n')
     keeper = Doorkeeper(folder / "server", unbound.port, gate=gate)
     try:
         unbound.start(), keeper.start().populate()

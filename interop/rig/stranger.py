@@ -7,7 +7,7 @@ import struct
 from . import letters, process
 from .dialogue import Dialogue, stuffed
 from .dns import Dns
-from .world import OURS, PASSWORD, USER, Server
+from .world import USER, Server
 
 HOSTNAME = "mx.example.net"
 # The gate asks no questions of its own: what is looked at is what comes behind it.
@@ -77,8 +77,7 @@ level = "debug"
 
     def populate(self):
         """Our domain and our user."""
-        self.server.command("domain", "add", OURS)
-        self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+        self.server.populate()
         return self
 
     def stop(self):

@@ -40,6 +40,11 @@ class Server:
     def command(self, *arguments, input=None):
         return process.run([POSTHOUSE, *arguments, "--config", self.config], input=input).expect().output
 
+    def populate(self):
+        """Our domain and our user."""
+        self.command("domain", "add", OURS)
+        self.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+
     def queue(self, *arguments):
         return json.loads(self.command("queue", *arguments, "--json"))
 
@@ -63,8 +68,7 @@ class World:
         self.password_file.write_text(PASSWORD + "\n")
         self.password_file.chmod(0o600)
         self.server = Server(folder / "posthouse", self._config(), [self.mx, self.submission, self.tls, self.http, self.typed]).start()
-        self.server.command("domain", "add", OURS)
-        self.server.command("user", "add", USER, "--password-stdin", input=PASSWORD + "\n")
+        self.server.populate()
         self.server.command("alias", "add", f"info@{OURS}", USER)
         self.mailboxes = folder / "mailboxes"
         domains = [THEIRS, MAYBE_TLS, *BY_AUTH.values()]
