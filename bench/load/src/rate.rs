@@ -12,21 +12,28 @@ use crate::{
     client::{self, Client, Origin},
 };
 
+/// A steady rate over kept connections.
+#[derive(Args)]
+pub(crate) struct Pace {
+    /// Messages a second, in all
+    #[arg(long, default_value_t = 50)]
+    pub(crate) rate: u32,
+    /// For so long
+    #[arg(long, default_value_t = 10)]
+    pub(crate) seconds: u32,
+    /// Connections, which take turns
+    #[arg(long, default_value_t = 4)]
+    pub(crate) sessions: u32,
+}
+
 #[derive(Args)]
 pub(crate) struct Plan {
     #[command(flatten)]
     peer: Peer,
     #[command(flatten)]
     letter: Letter,
-    /// Messages a second, in all
-    #[arg(long, default_value_t = 50)]
-    rate: u32,
-    /// For so long
-    #[arg(long, default_value_t = 10)]
-    seconds: u32,
-    /// Connections, which take turns
-    #[arg(long, default_value_t = 4)]
-    sessions: u32,
+    #[command(flatten)]
+    pace: Pace,
 }
 
 pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
@@ -37,7 +44,7 @@ pub(crate) fn run(plan: &Plan) -> Result<(), Failure> {
         client.ehlo()?;
         Ok(client)
     };
-    let clients = (0..plan.sessions).map(open).collect::<Result<Vec<_>, Failure>>()?;
+    let clients = (0..plan.pace.sessions).map(open).collect::<Result<Vec<_>, Failure>>()?;
     let start = Instant::now();
     let mut waits = thread::scope(|scope| {
         let content = &content;
@@ -69,8 +76,8 @@ fn session(
     start: Instant,
 ) -> Result<Vec<Duration>, Failure> {
     let mut waits = Vec::new();
-    for count in (number..plan.rate * plan.seconds).step_by(plan.sessions as usize) {
-        let due = start + Duration::from_secs(1) * count / plan.rate;
+    for count in (number..plan.pace.rate * plan.pace.seconds).step_by(plan.pace.sessions as usize) {
+        let due = start + Duration::from_secs(1) * count / plan.pace.rate;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         client.envelope(&plan.letter)?;
         let sent = Instant::now();

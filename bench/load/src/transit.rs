@@ -26,15 +26,8 @@ pub(crate) struct Plan {
     /// Where the relay sends them on: the sink listens here
     #[arg(long)]
     sink: SocketAddr,
-    /// Messages a second, in all
-    #[arg(long, default_value_t = 50)]
-    rate: u32,
-    /// For so long
-    #[arg(long, default_value_t = 10)]
-    seconds: u32,
-    /// Connections, which take turns
-    #[arg(long, default_value_t = 4)]
-    sessions: u32,
+    #[command(flatten)]
+    pace: rate::Pace,
     /// How long the last message may be under way, in seconds
     #[arg(long, default_value_t = 120)]
     patience: u64,
@@ -67,7 +60,7 @@ fn send(plan: &Plan) -> Result<Sent, Failure> {
         client.ehlo()?;
         Ok(client)
     };
-    let clients = (0..plan.sessions).map(open).collect::<Result<Vec<_>, Failure>>()?;
+    let clients = (0..plan.pace.sessions).map(open).collect::<Result<Vec<_>, Failure>>()?;
     let start = Instant::now();
     thread::scope(|scope| {
         let turn = |(number, client)| scope.spawn(move || session(plan, client, number, start));
@@ -83,8 +76,8 @@ fn send(plan: &Plan) -> Result<Sent, Failure> {
 /// Every message whose turn is this session's.
 fn session(plan: &Plan, mut client: Client, number: u32, start: Instant) -> Result<Sent, Failure> {
     let mut sent = Sent::new();
-    for count in (number..plan.rate * plan.seconds).step_by(plan.sessions as usize) {
-        let due = start + Duration::from_secs(1) * count / plan.rate;
+    for count in (number..plan.pace.rate * plan.pace.seconds).step_by(plan.pace.sessions as usize) {
+        let due = start + Duration::from_secs(1) * count / plan.pace.rate;
         thread::sleep(due.saturating_duration_since(Instant::now()));
         // The process tells our messages from those of an earlier run that are still under way.
         let subject = format!("transit {} {count}", std::process::id());
